@@ -1,0 +1,76 @@
+# Backlot: see README.md. A bare verb checks; `make fix` writes.
+SHELL := /bin/bash
+PYTHON ?= python3
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+VENV := .venv/bin
+OPERATION ?= full-face-swap
+STAGE ?= dev
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
+export CDK_DISABLE_CLI_TELEMETRY = true
+
+.PHONY: demo up stop test lint fix synth deploy bench lock clean setup
+
+setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
+
+.venv/ready: requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(VENV)/python $(PIP) -r requirements/dev.txt
+	touch $@
+
+.build/emulator/ready: requirements/emulator.txt
+	mkdir -p .build
+	$(PYTHON) -m venv .build/emulator
+	.build/emulator/bin/python $(PIP) -r requirements/emulator.txt
+	touch $@
+
+node_modules/ready: package-lock.json
+	npm ci --silent --no-audit --no-fund
+	touch $@
+
+.build/layers/ready: requirements/layer.txt .venv/ready
+	$(VENV)/python -m cdk.packaging
+	touch $@
+
+demo: setup
+	$(VENV)/python -m local demo --operation $(OPERATION)
+
+up: setup
+	$(VENV)/python -m local up
+
+stop:
+	@if [ -x $(VENV)/python ]; then $(VENV)/python -m local stop; else echo "nothing is installed, so nothing runs"; fi
+
+test: setup lint
+	$(VENV)/python -m pytest tests
+
+lint: setup
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy backlot lambdas cdk local bench app.py
+
+fix: setup
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+synth: setup
+	node_modules/.bin/cdk synth --quiet --no-notices -c stage=$(STAGE) --output .build/cdk.out-$(STAGE)
+
+deploy: setup
+	node_modules/.bin/cdk bootstrap --no-notices -c stage=$(STAGE)
+	node_modules/.bin/cdk deploy --all --no-notices -c stage=$(STAGE) --concurrency 3
+
+bench: setup
+	$(VENV)/python -m bench
+
+clean: stop
+	rm -rf .venv .build .local node_modules
+
+# Locks say which files, not where they come from: any index that has them will do.
+LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate
+FROM_RUNTIME := boto3 botocore python-dateutil s3transfer six urllib3
+
+lock: .venv/ready
+	$(LOCK) pyproject.toml --group cdk --group local --group test --group lint -o requirements/dev.txt
+	$(LOCK) --group emulator -o requirements/emulator.txt
+	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

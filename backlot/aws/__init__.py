@@ -1,0 +1,1 @@
+"""The only boto3: one module a service, DynamoDB's with one more for each table."""

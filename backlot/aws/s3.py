@@ -1,0 +1,48 @@
+"""S3: the bucket of results and uploads."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from backlot.errors import ImageNotFetched, ImageTooLarge
+
+#: What S3 answers for a key that does not exist; 403 where the role may not list the bucket.
+_MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
+
+
+class Bucket:
+    """One bucket.
+
+    Args:
+        client: a boto3 S3 client.
+        name: the bucket's name.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def get(self, key: str, max_bytes: int) -> bytes:
+        """Read an object.
+
+        Raises:
+            ImageNotFetched: there is none.
+            ImageTooLarge: it has more than `max_bytes` bytes.
+        """
+        try:
+            answer = self._client.get_object(Bucket=self._name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise ImageNotFetched(reason=f"there is no object {key}") from error
+            raise
+        if answer["ContentLength"] > max_bytes:
+            answer["Body"].close()
+            raise ImageTooLarge(reason=f"it has {answer['ContentLength']} bytes, {max_bytes} are allowed")
+        data: bytes = answer["Body"].read()
+        return data
+
+    def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
+        """Write an object."""
+        self._client.put_object(
+            Bucket=self._name, Key=key, Body=body, ContentType=content_type, CacheControl=cache_control
+        )

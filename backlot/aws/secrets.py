@@ -1,0 +1,76 @@
+"""Secrets Manager: the providers' API keys, one secret each."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from backlot.errors import ProviderRefused
+
+#: How long a key is kept in memory, seconds; a new one is used after that.
+KEEP_S = 300
+
+
+class ProviderKeys:
+    """The API keys of the paid APIs.
+
+    Args:
+        client: a boto3 Secrets Manager client.
+        prefix: a key's secret is called `<prefix><provider>`.
+    """
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        # Imported here, because the API asks only whether keys are set, and should not start slower for it.
+        from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
+
+        self._prefix = prefix
+        self._values = SecretsProvider(boto3_client=client)
+
+    def key(self, provider: str) -> str:
+        """Return a provider's key.
+
+        Raises:
+            ProviderRefused: the operator has not set it.
+        """
+        from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
+
+        try:
+            value = self._values.get(self._prefix + provider, max_age=KEEP_S)
+        except GetParameterError as error:
+            if _is_missing(error.__cause__ or error.__context__):
+                raise ProviderRefused(provider=provider, reason=f"{variable(provider)} is not set") from error
+            raise
+        if not isinstance(value, str) or not value.strip():
+            raise ProviderRefused(provider=provider, reason=f"{variable(provider)} is empty")
+        return value.strip()
+
+
+class ProviderKeyStatus:
+    """Tells which keys are set, from the secrets' descriptions alone.
+
+    Args:
+        client: a boto3 Secrets Manager client.
+        prefix: a key's secret is called `<prefix><provider>`.
+    """
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def is_set(self, provider: str) -> bool:
+        """Tell whether a provider's secret has a value."""
+        try:
+            described = self._client.describe_secret(SecretId=self._prefix + provider)
+        except ClientError as error:
+            if _is_missing(error):
+                return False
+            raise
+        return any("AWSCURRENT" in stages for stages in described.get("VersionIdsToStages", {}).values())
+
+
+def variable(provider: str) -> str:
+    """Return the name under which people know a provider's key: `dashscope` → `DASHSCOPE_API_KEY`."""
+    return "FAL_KEY" if provider == "fal" else f"{provider.upper()}_API_KEY"
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"

@@ -1,0 +1,72 @@
+"""SQS: giving a message back for later, and reading what nobody could finish."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+#: Longest delay that SQS knows, seconds.
+MAX_VISIBILITY_S = 43_200
+
+
+@dataclass(frozen=True)
+class Message:
+    """A received message.
+
+    Args:
+        receives: how often it was received, here and in the queue that it came from.
+    """
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receives: int
+
+
+class Queue:
+    """One queue.
+
+    Args:
+        client: a boto3 SQS client.
+        url: the queue's URL.
+    """
+
+    def __init__(self, client: Any, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self._url.rsplit("/", 1)[-1]
+
+    def delay(self, receipt_handle: str, seconds: int) -> None:
+        """Let a message that was received be seen again after some seconds."""
+        self._client.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=min(max(seconds, 0), MAX_VISIBILITY_S)
+        )
+
+    def peek(self, *, at_most: int, hidden_s: int) -> Iterator[Message]:
+        """Look at messages without taking them: each is visible again as soon as it was handed out.
+
+        Args:
+            at_most: how many.
+            hidden_s: for how long those already seen in this call stay hidden, seconds; the call should take less.
+        """
+        seen: list[str] = []
+        try:
+            while len(seen) < at_most:
+                answer = self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=min(10, at_most - len(seen)),
+                    VisibilityTimeout=hidden_s,
+                    MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                )
+                for message in answer.get("Messages", []):
+                    seen.append(message["ReceiptHandle"])
+                    receives = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0))
+                    yield Message(message["MessageId"], message["ReceiptHandle"], message["Body"], receives)
+                if not answer.get("Messages"):
+                    return
+        finally:
+            for receipt in seen:
+                self.delay(receipt, 0)

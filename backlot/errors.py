@@ -1,0 +1,261 @@
+"""Backlot's errors: one tree, whose class names are a contract.
+
+    BacklotError
+    ├── CallerError                 the request cannot succeed as it stands; never retried
+    │   ├── TaskNotFound
+    │   ├── OperationNotFound
+    │   ├── IdempotencyKeyReused
+    │   ├── ImageUrlRefused
+    │   ├── ImageNotFetched
+    │   ├── ImageTooLarge
+    │   ├── ImageUnreadable
+    │   ├── ImageShapeRefused
+    │   ├── NoFaceFound
+    │   ├── FaceIndexOutOfRange
+    │   └── ContentRefused
+    ├── TransientError              the same step may succeed later; retried by the state machine
+    │   ├── ProviderThrottled
+    │   ├── ProviderUnavailable
+    │   └── ImageHostUnavailable
+    └── DefectError                 ours, the operator's or a provider's; never retried, alarmed
+        ├── ProviderRefused
+        ├── ProviderAnswerInvalid
+        ├── ProviderTimedOut
+        ├── MaybePaid
+        ├── DeadLettered
+        ├── TimedOut
+        ├── Aborted
+        └── Unexpected
+
+A class name is what `SendTaskFailure` sends, what a state machine's `ErrorEquals` matches, what `task_store` keeps as
+`error_name` and what the failure metric counts. The public code is the same name in capitals: `NoFaceFound` is
+`NO_FACE_FOUND`.
+"""
+
+import re
+from typing import ClassVar
+
+
+class BacklotError(Exception):
+    """The root: carries a sentence of cause, built from the fields that it is given, and a remedy.
+
+    Args:
+        fields: values for the placeholders of `sentence`; they stay on the error as attributes of `fields`.
+    """
+
+    #: What happened; `str.format` placeholders name the fields.
+    sentence: ClassVar[str]
+    #: What the reader can do about it.
+    remedy: ClassVar[str]
+    #: Whether sending the same request again may succeed.
+    retry: ClassVar[bool] = False
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(self.sentence.format(**fields))
+
+    @classmethod
+    def code(cls) -> str:
+        """Return the public code, `NoFaceFound` → `NO_FACE_FOUND`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
+
+
+class CallerError(BacklotError):
+    """The request cannot succeed as it stands."""
+
+
+class TransientError(BacklotError):
+    """The same step may succeed later; the state machine retries it before anybody hears of it."""
+
+    retry = True
+
+
+class DefectError(BacklotError):
+    """Something of ours, of the operator's or of a provider's is broken."""
+
+
+class TaskNotFound(CallerError):
+    """No task of this id belongs to the caller's API key."""
+
+    sentence = "{kind} not found"
+    remedy = "Check the id, and that the API key is the one that submitted it."
+
+
+class OperationNotFound(CallerError):
+    """The path names an operation that the catalogue does not have."""
+
+    sentence = "There is no operation {operation!r}."
+    remedy = "GET /api/v1/operations lists the operations."
+
+
+class IdempotencyKeyReused(CallerError):
+    """An `Idempotency-Key` came again with another body or operation."""
+
+    sentence = "The Idempotency-Key was used before with another request."
+    remedy = "Send the first request again unchanged, or choose a new key."
+
+
+class ImageUrlRefused(CallerError):
+    """The URL of an image is one that Backlot does not fetch."""
+
+    sentence = "The image URL is refused: {reason}"
+    remedy = "Send a public https URL, or an s3:// or CDN URL of this deployment."
+
+
+class ImageNotFetched(CallerError):
+    """The image's host answered, but not with the image."""
+
+    sentence = "The image cannot be fetched: {reason}"
+    remedy = "Check that the URL opens without a login and still exists."
+
+
+class ImageTooLarge(CallerError):
+    """The image has more bytes or pixels than Backlot takes."""
+
+    sentence = "The image is too large: {reason}"
+    remedy = "Send an image of at most 20 MB and 50 megapixels."
+
+
+class ImageUnreadable(CallerError):
+    """The bytes are not an image that can be decoded."""
+
+    sentence = "The image cannot be read: {reason}"
+    remedy = "Send a complete still picture as JPEG, PNG, WebP, GIF, BMP or TIFF."
+
+
+class ImageShapeRefused(CallerError):
+    """The picture's width, height or aspect ratio lies outside what the models take."""
+
+    sentence = "The image's shape is refused: {reason}"
+    remedy = "Send a picture with sides of at least 15 px and an aspect ratio of at most 16:1."
+
+
+class NoFaceFound(CallerError):
+    """The detector found no face."""
+
+    sentence = "No faces detected in the image"
+    remedy = "Send a picture in which a face is clearly visible."
+
+
+class FaceIndexOutOfRange(CallerError):
+    """`face_index` is not below the number of faces that were found."""
+
+    sentence = "Face index {face_index} out of range (detected {faces} faces)"
+    remedy = "Count faces from 0 in the detector's order, and stay below their number."
+
+
+class ContentRefused(CallerError):
+    """A provider's moderation refused the input or the output; final."""
+
+    sentence = "{provider} refused the content: {reason}"
+    remedy = "Change the picture or the prompt; the same request will be refused again."
+
+
+class ProviderThrottled(TransientError):
+    """A provider answered that too many requests came (HTTP 429)."""
+
+    sentence = "{provider} is limiting our requests: {reason}"
+    remedy = "Submit again in a minute; the operator can ask the provider for a higher limit."
+
+
+class ProviderUnavailable(TransientError):
+    """A provider cannot be reached, or answered with a server error (HTTP 5xx)."""
+
+    sentence = "{provider} is unavailable: {reason}"
+    remedy = "Submit again in a few minutes."
+
+
+class ImageHostUnavailable(TransientError):
+    """The host of an image cannot be reached, or answered with a server error."""
+
+    sentence = "The image's host is unavailable: {reason}"
+    remedy = "Submit again in a few minutes, or send the image from another host."
+
+
+class ProviderRefused(DefectError):
+    """A provider refused our key, our account, the model or the form of our request."""
+
+    sentence = "{provider} refused our request: {reason}"
+    remedy = "The operator has to check the provider's key, balance and model in this stage's configuration."
+
+
+class ProviderAnswerInvalid(DefectError):
+    """A provider's complete answer does not hold what its API promises."""
+
+    sentence = "{provider} gave an answer that cannot be used: {reason}"
+    remedy = "Submit again; if it repeats, the operator has to compare the provider's API with ours."
+    retry = True
+
+
+class ProviderTimedOut(DefectError):
+    """A provider did not answer within our limit; it may have charged for the call, so we do not repeat it."""
+
+    sentence = "{provider} did not answer within {limit_s} s; it may have charged for the call"
+    remedy = "Submit again if you accept that it may be paid twice."
+    retry = True
+
+
+class MaybePaid(DefectError):
+    """A paid call was sent and its answer was lost, so that we cannot know whether it was charged."""
+
+    sentence = "{provider} may have charged for a call whose answer was lost: {reason}"
+    remedy = "Submit again if you accept that it may be paid twice."
+    retry = True
+
+
+class DeadLettered(DefectError):
+    """A step's message was received as often as its queue allows without being answered."""
+
+    sentence = "The step was started {receives} times and never finished"
+    remedy = "Submit again; the operator finds the message in {queue} and the reason in the worker's log."
+    retry = True
+
+
+class TimedOut(DefectError):
+    """The task, or one of its steps, was not done within its time limit."""
+
+    sentence = "The task was not done within its time limit"
+    remedy = "Submit again; if it repeats, the operator has to look at the queue's backlog."
+    retry = True
+
+
+class Aborted(DefectError):
+    """The task's execution was stopped by hand."""
+
+    sentence = "The task was stopped by the operator"
+    remedy = "Ask the operator why, then submit again."
+    retry = True
+
+
+class Unexpected(DefectError):
+    """Whatever has no name of its own; the log has the details."""
+
+    sentence = "An unexpected error ended the task"
+    remedy = "Submit again; the operator finds the reason in the task's execution."
+    retry = True
+
+
+def _tree(root: type[BacklotError]) -> dict[str, type[BacklotError]]:
+    named = {root.__name__: root}
+    for child in root.__subclasses__():
+        named |= _tree(child)
+    return named
+
+
+#: Errors that Step Functions itself reports, and what they are in our tree.
+STATES_ERRORS: dict[str, type[BacklotError]] = {
+    "States.Timeout": TimedOut,
+    "States.HeartbeatTimeout": TimedOut,
+}
+
+
+def error_class(name: str | None) -> type[BacklotError]:
+    """Return the class of an error name as a task record or a state machine gives it.
+
+    Args:
+        name: a class name of this module, or a name of Step Functions' own.
+
+    Returns:
+        The class; `Unexpected` for a name that nobody has given a meaning.
+    """
+    return _tree(BacklotError).get(name or "") or STATES_ERRORS.get(name or "", Unexpected)

@@ -1,0 +1,101 @@
+"""Prices: what providers and AWS charge, with the source and the date of each figure.
+
+All prices are US dollars. Provider prices are the international list prices; a contract of the studio's own may differ.
+AWS prices are those of us-east-1 without free tiers.
+"""
+
+from dataclasses import dataclass
+
+from backlot.tasks import CostItem
+
+
+@dataclass(frozen=True)
+class Price:
+    """The price of one unit.
+
+    Args:
+        usd: per unit.
+        unit: what is counted.
+        source: where the figure was read.
+        read_on: when, ISO date.
+    """
+
+    usd: float
+    unit: str
+    source: str
+    read_on: str
+
+
+_LITELLM = (
+    "litellm 1.109.1 model_prices_and_context_window_backup.json, after alibabacloud.com/help/en/model-studio/models"
+)
+_SEEDREAM = "ComfyUI comfy_api_nodes/nodes_bytedance.py price badges (BytePlus list prices)"
+_AWS = "AWS list prices for us-east-1, from public calculators; check against the vendor's pages before budgeting"
+
+PROVIDER_PRICES: dict[str, Price] = {
+    "qwen3-vl-plus/input": Price(0.20e-6, "token", _LITELLM, "2026-11-20"),
+    "qwen3-vl-plus/output": Price(1.60e-6, "token", _LITELLM, "2026-11-20"),
+    "seedream-4-0/image": Price(0.03, "image", _SEEDREAM, "2026-11-20"),
+    "seedream-4-5/image": Price(0.04, "image", _SEEDREAM, "2026-11-20"),
+    "seedream-5-0/image": Price(0.035, "image", _SEEDREAM, "2026-11-20"),
+    "seedream-5-0-pro/image": Price(0.09, "image", _SEEDREAM, "2026-11-20"),
+}
+
+AWS_PRICES: dict[str, Price] = {
+    "apigateway/request": Price(3.50e-6, "request", _AWS, "2026-11-20"),
+    "lambda/request": Price(0.20e-6, "request", _AWS, "2026-11-20"),
+    "lambda/gb-second": Price(13.3334e-6, "GB-second (arm64)", _AWS, "2026-11-20"),
+    "states/transition": Price(25e-6, "transition", _AWS, "2026-11-20"),
+    "sqs/request": Price(0.40e-6, "request", _AWS, "2026-11-20"),
+    "dynamodb/write": Price(0.625e-6, "write unit", _AWS, "2026-11-20"),
+    "dynamodb/read": Price(0.125e-6, "read unit", _AWS, "2026-11-20"),
+    "s3/put": Price(5e-6, "request", _AWS, "2026-11-20"),
+    "s3/get": Price(0.4e-6, "request", _AWS, "2026-11-20"),
+    "events/lambda": Price(0.0, "event of an AWS service on the default bus", _AWS, "2026-11-20"),
+}
+
+
+def price_key(model: str, unit: str) -> str:
+    """Return the key of a model's price, whatever vendor prefix, date or remark its name carries.
+
+    Args:
+        model: as configured or as an answer names it: `doubao-seedream-4-0-250828`, `qwen3-vl-plus-2025-12-19`.
+        unit: `image`, `input` or `output`.
+
+    Returns:
+        The longest key whose model name occurs in `model`; the model itself if there is none.
+    """
+    known = [key for key in PROVIDER_PRICES if key.endswith(f"/{unit}") and key.removesuffix(f"/{unit}") in model]
+    return max(known, key=len, default=f"{model}/{unit}")
+
+
+def charge(item: str, quantity: float) -> CostItem:
+    """Price a quantity of something; what has no known price costs 0 and keeps its name, so that it is seen."""
+    price = PROVIDER_PRICES.get(item) or AWS_PRICES.get(item)
+    return CostItem(item=item, quantity=quantity, usd=round(quantity * price.usd, 9) if price else 0.0)
+
+
+def aws_cost(
+    *, steps: int, transitions: int, worker_gb_seconds: float, image_reads: int, api_requests: int = 2
+) -> list[CostItem]:
+    """Estimate what AWS charges for one task, item by item.
+
+    Args:
+        steps: queue messages that were worked on.
+        transitions: state transitions, the start among them.
+        worker_gb_seconds: memory times duration of the worker Lambda.
+        image_reads: objects read from the bucket.
+        api_requests: calls of the REST API: the submission and the reads of the status.
+    """
+    writes = 4 + 5 * steps
+    return [
+        charge("apigateway/request", api_requests),
+        charge("lambda/request", api_requests + steps + 1),
+        charge("lambda/gb-second", worker_gb_seconds),
+        charge("states/transition", transitions),
+        charge("sqs/request", 3 * steps),
+        charge("dynamodb/write", writes),
+        charge("dynamodb/read", api_requests),
+        charge("s3/put", steps),
+        charge("s3/get", image_reads),
+    ]

@@ -1,0 +1,1 @@
+"""The only outgoing HTTP: paid APIs, and the safe fetching of images."""

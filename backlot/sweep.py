@@ -1,0 +1,119 @@
+"""The sweep: finds tasks that nothing else would move any more."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from backlot.clock import Clock
+from backlot.errors import DeadLettered
+from backlot.steps import WorkItem
+from backlot.submission import Executions, start
+from backlot.tasks import Task
+
+#: A task that is pending for longer than the first may have no execution; after the second it has waited in a queue.
+UNSTARTED_AFTER_S, UNSTARTED_BEFORE_S = 120, 1800
+
+#: How many tasks and messages one sweep looks at.
+MAX_TASKS, MAX_MESSAGES = 100, 500
+
+#: For how long dead letters are hidden while a sweep reads them, seconds.
+HIDDEN_S = 50
+
+
+class DeadLetter(Protocol):
+    """A message in a dead-letter queue."""
+
+    @property
+    def body(self) -> str:
+        """The work item."""
+
+    @property
+    def receives(self) -> int:
+        """How often it was received."""
+
+
+class DeadLetters(Protocol):
+    """A dead-letter queue."""
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+
+    def peek(self, *, at_most: int, hidden_s: int) -> Iterator[DeadLetter]:
+        """Look at messages without taking them."""
+
+
+class PendingTasks(Protocol):
+    """The part of the task store that the sweep needs."""
+
+    def pending(self, *, after_s: int, before_s: int, limit: int) -> list[Task]:
+        """Return tasks that were submitted in a span of time and that no worker has taken yet."""
+
+
+class TokenFailer(Protocol):
+    """Answers a state machine with an error."""
+
+    def fail(self, token: str, error_name: str, error_message: str) -> None:
+        """Send the error; too late is no error."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found.
+
+    Args:
+        dead_letters: messages whose tasks were told that they failed; they stay in the queue for a person.
+        unreadable: messages in the dead-letter queue that are no work items.
+        started: tasks whose execution was started, or found to exist.
+        not_started: tasks whose execution could not be started.
+    """
+
+    dead_letters: int = 0
+    unreadable: int = 0
+    started: int = 0
+    not_started: int = 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Sweeps.
+
+    Args:
+        tasks: the task store.
+        executions: starts executions.
+        dead_letters: the dead-letter queues.
+        tokens: answers state machines.
+        clock: Unix time in milliseconds.
+    """
+
+    tasks: PendingTasks
+    executions: Executions
+    dead_letters: list[DeadLetters]
+    tokens: TokenFailer
+    clock: Clock
+
+    def run(self) -> Swept:
+        """Fail the tasks of dead letters, and start tasks whose execution was never started."""
+        failed, unreadable = self._fail_dead_letters()
+        now_s = self.clock() // 1000
+        unstarted = self.tasks.pending(
+            after_s=now_s - UNSTARTED_BEFORE_S, before_s=now_s - UNSTARTED_AFTER_S, limit=MAX_TASKS
+        )
+        started = [start(self.executions, task) for task in unstarted]
+        return Swept(failed, unreadable, sum(started), len(started) - sum(started))
+
+    def _fail_dead_letters(self) -> tuple[int, int]:
+        failed = unreadable = 0
+        for queue in self.dead_letters:
+            for message in queue.peek(at_most=MAX_MESSAGES, hidden_s=HIDDEN_S):
+                try:
+                    item = WorkItem.model_validate_json(message.body)
+                except ValidationError:
+                    unreadable += 1
+                    continue
+                error = DeadLettered(receives=message.receives, queue=queue.name)
+                self.tokens.fail(item.task_token, type(error).__name__, str(error))
+                failed += 1
+        return failed, unreadable

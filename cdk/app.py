@@ -1,0 +1,26 @@
+"""The app: one stage, its stacks."""
+
+from aws_cdk import App, Environment, Tags
+
+from cdk.config import Stage
+from cdk.stacks.api import ApiStack
+from cdk.stacks.observability import ObservabilityStack
+from cdk.stacks.storage import StorageStack
+from cdk.stacks.work import WorkStack
+
+
+def add_stage(app: App, stage: Stage) -> None:
+    """Add a stage's stacks to an app."""
+    env = Environment(account=stage.account, region=stage.region)
+
+    def named(name: str) -> str:
+        return f"backlot-{stage.name}-{name}"
+
+    storage = StorageStack(app, named("storage"), stage=stage, env=env, description="Backlot: results and records")
+    work = WorkStack(app, named("work"), stage=stage, storage=storage, env=env, description="Backlot: the lanes")
+    api = ApiStack(app, named("api"), stage=stage, storage=storage, work=work, env=env, description="Backlot: the API")
+    ObservabilityStack(
+        app, named("observability"), stage=stage, work=work, api=api, env=env, description="Backlot: alarms, dashboard"
+    )
+    Tags.of(app).add("app", "backlot")
+    Tags.of(app).add("stage", stage.name)

@@ -1,0 +1,230 @@
+"""The stages: every number and name that differs between them, typed and checked when it is written down."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UsagePlan(_Config):
+    """How much one API key may ask for.
+
+    Args:
+        rate: requests a second, on average.
+        burst: requests at once.
+        quota_per_day: requests a day; None for no limit.
+    """
+
+    rate: float = Field(gt=0)
+    burst: int = Field(gt=0)
+    quota_per_day: int | None = Field(default=None, gt=0)
+
+
+class ApiKey(_Config):
+    """An API key that the stage has from the start; its value is made by API Gateway.
+
+    Args:
+        name: what the console shows.
+        plan: name of its usage plan.
+    """
+
+    name: str
+    plan: str
+
+
+class Providers(_Config):
+    """The paid APIs.
+
+    Args:
+        dashscope_base_url: OpenAI-compatible endpoint of the region that the key belongs to.
+        qwen_vl_model: the face detector.
+        dashscope_limit_s: longest wait for the detector, seconds.
+        ark_base_url: Volcano Engine Ark, or BytePlus ModelArk.
+        seedream_model: model id or endpoint id.
+        ark_limit_s: longest wait for a picture, seconds.
+    """
+
+    dashscope_base_url: str = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+    qwen_vl_model: str = "qwen3-vl-plus"
+    dashscope_limit_s: float = 60
+    ark_base_url: str = "https://ark.cn-beijing.volces.com/api/v3"
+    seedream_model: str = "doubao-seedream-4-0-250828"
+    ark_limit_s: float = 180
+
+
+class Worker(_Config):
+    """The worker of the paid lane.
+
+    Args:
+        concurrency: messages at work at once; SQS allows 2 to 1000.
+        memory_mb: of the function; pictures of 50 megapixels need 1.5 GB.
+        timeout_s: of one message; must be below the queue's visibility.
+        visibility_s: after how long a message of a vanished worker comes back.
+        max_receives: after how many receives it goes to the dead-letter queue.
+    """
+
+    concurrency: int = Field(default=50, ge=2, le=1000)
+    memory_mb: int = Field(default=2048, ge=512, le=10_240)
+    timeout_s: int = Field(default=300, ge=30, le=900)
+    visibility_s: int = Field(default=600, ge=30, le=43_200)
+    max_receives: int = Field(default=3, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.timeout_s >= self.visibility_s:
+            raise ValueError(f"timeout_s {self.timeout_s} must be below visibility_s {self.visibility_s}")
+        return self
+
+
+class Alarms(_Config):
+    """When an alarm rings.
+
+    Args:
+        email: who is told; None for nobody, until a subscription is made by hand.
+        queue_age_s: age of the oldest message.
+        failed_share: failed tasks by all tasks that ended within 15 minutes.
+        failed_share_of: not before this many tasks ended.
+        api_5xx: server errors of the API within 5 minutes.
+    """
+
+    email: str | None = None
+    queue_age_s: int = Field(default=900, gt=0)
+    failed_share: float = Field(default=0.2, gt=0, lt=1)
+    failed_share_of: int = Field(default=10, gt=0)
+    api_5xx: int = Field(default=5, gt=0)
+
+
+class Platform(_Config):
+    """What the Lambda functions run on.
+
+    Args:
+        python: minor version.
+        architecture: of the processor.
+    """
+
+    python: Literal["3.11", "3.12", "3.13"] = "3.13"
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+
+
+class Stage(_Config):
+    """A stage.
+
+    Args:
+        name: part of every stack's and state machine's name.
+        account: AWS account; None for that of the credentials with which it is deployed.
+        region: AWS region; None for that of the credentials.
+        name_suffix: behind the physical names, so that two stages fit into one account.
+        keep_data: whether the bucket and the tables outlive the stacks.
+        result_days: how long results lie in the bucket, and task records in the table.
+        cdn_base_url: where the CDN is reached; None for the distribution's own domain.
+        insecure_hosts: `host:port` of image hosts that may be plain http or private; empty outside local mode.
+        cors_origins: pages that may call the API and read results.
+        usage_plans: by name.
+        api_keys: keys that exist from the start.
+        api_stage: last part of the API's own URL.
+        providers: the paid APIs.
+        worker: of the paid lane.
+        alarms: when they ring.
+        platform: of the Lambda functions.
+        snap_start: whether the API starts from a snapshot.
+        tracing: whether functions send traces to X-Ray.
+        waf: whether a web application firewall stands before the API.
+        log_days: how long logs are kept.
+        emulated: whether it runs on the emulator; what that lacks is left out.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9]{1,15}$")
+    account: str | None = None
+    region: str | None = None
+    name_suffix: str = ""
+    keep_data: bool = True
+    result_days: int = Field(default=90, ge=1, le=3650)
+    cdn_base_url: str | None = None
+    insecure_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = Field(min_length=1)
+    usage_plans: dict[str, UsagePlan] = {
+        "studio": UsagePlan(rate=50, burst=200),
+        "trial": UsagePlan(rate=2, burst=5, quota_per_day=200),
+    }
+    api_keys: tuple[ApiKey, ...] = (ApiKey(name="studio", plan="studio"), ApiKey(name="trial", plan="trial"))
+    api_stage: str = "live"
+    providers: Providers = Providers()
+    worker: Worker = Worker()
+    alarms: Alarms = Alarms()
+    platform: Platform = Platform()
+    snap_start: bool = True
+    tracing: bool = True
+    waf: bool = True
+    log_days: int = 30
+    emulated: bool = False
+
+    @model_validator(mode="after")
+    def _plans_exist(self) -> Self:
+        unknown = {key.plan for key in self.api_keys} - set(self.usage_plans)
+        if unknown:
+            raise ValueError(f"api_keys name usage plans that do not exist: {', '.join(sorted(unknown))}")
+        return self
+
+
+DEV = Stage(
+    name="dev",
+    name_suffix="-dev",
+    keep_data=False,
+    result_days=14,
+    cors_origins=("http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173"),
+    worker=Worker(concurrency=10),
+)
+
+PROD = Stage(
+    name="prod",
+    cors_origins=("https://studio.example.com",),
+)
+
+
+def local_stage(
+    *,
+    front_door: str,
+    stand_ins: str,
+    python: str,
+    architecture: str,
+    dashscope_base_url: str | None = None,
+    ark_base_url: str | None = None,
+) -> Stage:
+    """Return the stage that is deployed to the emulator.
+
+    Args:
+        front_door: origin of the local front door.
+        stand_ins: origin of the providers' stand-ins.
+        python: minor version of the interpreter that runs the emulator, and so the functions.
+        architecture: of this machine.
+        dashscope_base_url: the real endpoint, if a real key is at hand.
+        ark_base_url: the real endpoint, if a real key is at hand.
+    """
+    return Stage(
+        name="local",
+        account="000000000000",
+        region="us-east-1",
+        keep_data=False,
+        result_days=30,
+        cdn_base_url=front_door,
+        insecure_hosts=(stand_ins.split("//", 1)[1],),
+        cors_origins=("http://localhost:3000", front_door),
+        usage_plans={
+            "studio": UsagePlan(rate=500, burst=1000),
+            "trial": UsagePlan(rate=2, burst=5, quota_per_day=200),
+        },
+        providers=Providers(
+            dashscope_base_url=dashscope_base_url or f"{stand_ins}/compatible-mode/v1",
+            ark_base_url=ark_base_url or f"{stand_ins}/api/v3",
+        ),
+        worker=Worker(concurrency=8),
+        platform=Platform.model_validate({"python": python, "architecture": architecture}),
+        snap_start=False,
+        tracing=False,
+        waf=False,
+        log_days=7,
+        emulated=True,
+    )

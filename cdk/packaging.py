@@ -1,0 +1,75 @@
+"""Builds the layer of dependencies without Docker, once for each platform and lock file.
+
+`python -m cdk.packaging` builds the layers of all stages ahead of time, so that a later synthesis needs no network.
+"""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cdk.config import DEV, PROD, Platform
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements" / "layer.txt"
+LAYERS = ROOT / ".build" / "layers"
+
+#: Tags of the wheels that run on Amazon Linux 2023 (glibc 2.34), newest first.
+_MANYLINUX = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
+
+#: What packages bring along and a function never reads.
+_LEFT_OUT = ("**/__pycache__", "**/tests", "**/*.pyi", "**/py.typed", "bin")
+
+
+def layer_directory(target: Platform) -> Path:
+    """Return the folder of the layer for a platform, built if it is not there yet.
+
+    The folder's name holds the hash of the lock file, so that it is built again when that changes.
+
+    Raises:
+        subprocess.CalledProcessError: pip cannot install the locked packages for the platform.
+    """
+    digest = hashlib.sha256(LOCK.read_bytes() + repr((_MANYLINUX, _LEFT_OUT)).encode()).hexdigest()[:12]
+    directory = LAYERS / f"{digest}-python{target.python.replace('.', '')}-{target.architecture}"
+    if not directory.exists():
+        partial = directory.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        _install(target, partial / "python")
+        partial.rename(directory)
+    return directory
+
+
+def _install(target: Platform, directory: Path) -> None:
+    machine = {"arm64": "aarch64", "x86_64": "x86_64"}[target.architecture]
+    tags = [argument for tag in _MANYLINUX for argument in ("--platform", f"{tag}_{machine}")]
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-compile", "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation", "cp"),
+            *("--python-version", target.python, *tags),
+            *("--target", str(directory), "--requirement", str(LOCK)),
+        ],
+        check=True,
+        stdout=sys.stderr,
+    )
+    for pattern in _LEFT_OUT:
+        for path in list(directory.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def host_platform() -> Platform:
+    """Return the platform of this interpreter, on which the emulator runs functions."""
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    return Platform.model_validate({"python": f"3.{sys.version_info.minor}", "architecture": architecture})
+
+
+def main() -> None:
+    """Build the layers of stage `local` and of the stages on AWS."""
+    for each in (host_platform(), DEV.platform, PROD.platform):
+        print(layer_directory(each))
+
+
+if __name__ == "__main__":
+    main()

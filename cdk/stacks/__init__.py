@@ -1,0 +1,1 @@
+"""The stacks: they only wire."""

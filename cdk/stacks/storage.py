@@ -1,0 +1,27 @@
+"""Storage: what outlives everything else."""
+
+from typing import Any
+
+from aws_cdk import Aws, CfnOutput
+from aws_cdk import Stack as CdkStack
+from constructs import Construct
+
+from cdk.config import Stage
+from cdk.constructs.asset_store import AssetStore
+from cdk.constructs.task_tables import TaskTables
+
+
+class StorageStack(CdkStack):
+    """The bucket with its CDN, and the tables."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, **kwargs: Any) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        # Bucket names are shared by all of AWS; on the emulator ours is alone.
+        owner = "" if stage.emulated else f"-{Aws.ACCOUNT_ID}-{Aws.REGION}"
+        self.assets = AssetStore(
+            self, "Assets", stage=stage, bucket_name=f"short-drama-assets{stage.name_suffix}{owner}"
+        )
+        self.tables = TaskTables(self, "Tables", stage=stage)
+        CfnOutput(self, "BucketName", value=self.assets.bucket.bucket_name)
+        CfnOutput(self, "CdnDomain", value=self.assets.distribution.distribution_domain_name)
+        CfnOutput(self, "CdnUrl", value=self.assets.base_url)

@@ -1,0 +1,175 @@
+"""Work: queues, state machines, and the functions that do and settle what they say."""
+
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration
+from aws_cdk import Stack as CdkStack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as scheduler_targets
+from constructs import Construct
+
+from backlot.assets import MASK_PREFIX, SEEDREAM_PREFIX
+from backlot.operations import catalogue
+from cdk.config import Stage
+from cdk.constructs.dependency_layer import DependencyLayer
+from cdk.constructs.operation_machine import OperationMachine, machine_arn
+from cdk.constructs.provider_secrets import ProviderSecrets
+from cdk.constructs.python_function import PythonFunction
+from cdk.constructs.work_queue import WorkQueue
+from cdk.stacks.storage import StorageStack
+
+_FINAL = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+
+
+class WorkStack(CdkStack):
+    """The paid lane."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, stage: Stage, storage: StorageStack, **kwargs: Any
+    ) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        self._stage = stage
+        self._storage = storage
+        providers = sorted({provider for operation in catalogue().values() for provider in operation.providers})
+        self.secrets = ProviderSecrets(self, "Secrets", stage=stage, providers=providers)
+        self.cpu_tasks = WorkQueue(
+            self,
+            "CpuTasks",
+            queue_name="cpu_tasks_queue",
+            suffix=stage.name_suffix,
+            visibility=Duration.seconds(stage.worker.visibility_s),
+            max_receives=stage.worker.max_receives,
+        )
+        self.machines = [
+            OperationMachine(
+                self,
+                operation.module.title().replace("_", ""),
+                stage=stage,
+                operation=operation,
+                tables=storage.tables,
+                queues={"CpuTasksQueueUrl": self.cpu_tasks},
+            )
+            for operation in catalogue().values()
+        ]
+        self._layer = DependencyLayer(self, "Dependencies", platform=stage.platform).version
+        self._answers_tokens = [machine_arn(self, stage, operation) for operation in catalogue()]
+        self.functions = [self._worker(), self._settler(), self._sweeper()]
+        CfnOutput(self, "StateMachinePrefix", value=machine_arn(self, stage, ""))
+        CfnOutput(self, "CpuTasksQueueUrl", value=self.cpu_tasks.queue.queue_url)
+        CfnOutput(self, "CpuTasksDlqUrl", value=self.cpu_tasks.dead_letters.queue_url)
+
+    def _worker(self) -> PythonFunction:
+        stage, tables, assets = self._stage, self._storage.tables, self._storage.assets
+        worker = PythonFunction(
+            self,
+            "RunPaidStep",
+            stage=stage,
+            name="run_paid_step",
+            layer=self._layer,
+            memory_mb=stage.worker.memory_mb,
+            timeout=Duration.seconds(stage.worker.timeout_s),
+            environment={
+                "TASK_STORE": tables.task_store.table_name,
+                "IDEMPOTENCY_TABLE": tables.idempotency.table_name,
+                "QUEUE_URL": self.cpu_tasks.queue.queue_url,
+                "BUCKET": assets.bucket.bucket_name,
+                "CDN_BASE_URL": assets.base_url,
+                "INSECURE_HOSTS": ",".join(stage.insecure_hosts),
+                "PROVIDER_SECRETS_PREFIX": self.secrets.prefix,
+                "TASK_DAYS": str(stage.result_days),
+                "DASHSCOPE_BASE_URL": stage.providers.dashscope_base_url,
+                "QWEN_VL_MODEL": stage.providers.qwen_vl_model,
+                "DASHSCOPE_LIMIT_S": f"{stage.providers.dashscope_limit_s:g}",
+                "ARK_BASE_URL": stage.providers.ark_base_url,
+                "SEEDREAM_MODEL": stage.providers.seedream_model,
+                "ARK_LIMIT_S": f"{stage.providers.ark_limit_s:g}",
+            },
+        )
+        tables.grant(tables.task_store, worker.role, "UpdateItem")
+        tables.grant(tables.idempotency, worker.role, "UpdateItem")
+        assets.grant_read(worker.role)
+        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX)
+        self.secrets.grant_read(worker.role)
+        self._let_answer_tokens(worker)
+        worker.function.add_event_source(
+            event_sources.SqsEventSource(
+                self.cpu_tasks.queue,
+                batch_size=1,
+                max_concurrency=stage.worker.concurrency,
+                report_batch_item_failures=True,
+            )
+        )
+        return worker
+
+    def _settler(self) -> PythonFunction:
+        tables = self._storage.tables
+        settler = PythonFunction(
+            self,
+            "SettleExecution",
+            stage=self._stage,
+            name="settle_execution",
+            layer=self._layer,
+            environment={"TASK_STORE": tables.task_store.table_name},
+        )
+        tables.grant(tables.task_store, settler.role, "UpdateItem")
+        events.Rule(
+            self,
+            "ExecutionEnded",
+            description="An operation's execution has ended",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={
+                    "status": _FINAL,
+                    "stateMachineArn": [machine.machine.state_machine_arn for machine in self.machines],
+                },
+            ),
+            targets=[targets.LambdaFunction(settler.function, retry_attempts=2)],
+        )
+        return settler
+
+    def _sweeper(self) -> PythonFunction:
+        tables = self._storage.tables
+        sweeper = PythonFunction(
+            self,
+            "SweepStalled",
+            stage=self._stage,
+            name="sweep_stalled",
+            layer=self._layer,
+            environment={
+                "TASK_STORE": tables.task_store.table_name,
+                "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
+                "DEAD_LETTER_QUEUE_URLS": self.cpu_tasks.dead_letters.queue_url,
+            },
+        )
+        tables.grant_status_index(sweeper.role)
+        sweeper.role.add_to_policy(
+            iam.PolicyStatement(actions=["states:StartExecution"], resources=self._answers_tokens)
+        )
+        sweeper.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"],
+                resources=[self.cpu_tasks.dead_letters.queue_arn],
+            )
+        )
+        self._let_answer_tokens(sweeper)
+        scheduler.Schedule(
+            self,
+            "EveryMinute",
+            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(1)),
+            target=scheduler_targets.LambdaInvoke(sweeper.function),
+            description="Looks for tasks that nothing else would move",
+        )
+        return sweeper
+
+    def _let_answer_tokens(self, function: PythonFunction) -> None:
+        """Grant by the machines' names: granting by reference makes a cycle as soon as a machine calls the function."""
+        function.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["states:SendTaskSuccess", "states:SendTaskFailure"], resources=self._answers_tokens
+            )
+        )

@@ -1,0 +1,60 @@
+"""The resolver: routes, CORS, and the answers to everything that goes wrong."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+
+from backlot.errors import BacklotError, Unexpected
+from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.http_requests import BadRequest
+from lambdas.serve_api.http_status import http_status
+from lambdas.serve_api.routes.service import service_router
+from lambdas.serve_api.routes.tasks import tasks_router
+from lambdas.serve_api.views import ErrorDetail
+
+logger = Logger(child=True)
+
+
+def build_app(deps: Deps) -> APIGatewayRestResolver:
+    """Build the resolver."""
+    app = APIGatewayRestResolver(cors=_cors(deps.settings.cors_origins))
+    app.include_router(tasks_router(deps))
+    app.include_router(service_router(deps))
+
+    @app.exception_handler(BadRequest)
+    def bad_request(error: BadRequest) -> Response[Any]:
+        return _json(422, {"detail": error.problems})
+
+    @app.exception_handler(BacklotError)
+    def refused(error: BacklotError) -> Response[Any]:
+        detail = ErrorDetail.of(type(error), str(error))
+        return _json(http_status(error), {"detail": str(error), "error": detail.model_dump()})
+
+    @app.not_found
+    def not_found(_: NotFoundError) -> Response[Any]:
+        return _json(404, {"detail": "Not Found"})
+
+    @app.exception_handler(Exception)
+    def unexpected(error: Exception) -> Response[Any]:
+        logger.exception("request failed", exc_info=error)
+        detail = ErrorDetail.of(Unexpected, "An unexpected error ended the request")
+        return _json(500, {"detail": detail.message, "error": detail.model_dump()})
+
+    return app
+
+
+def _cors(origins: str) -> CORSConfig:
+    first, *others = origins.split(",")
+    return CORSConfig(
+        allow_origin=first,
+        extra_origins=others,
+        allow_headers=["Idempotency-Key", "Prefer"],
+        expose_headers=["Preference-Applied"],
+        max_age=3600,
+    )
+
+
+def _json(status: int, body: dict[str, Any]) -> Response[Any]:
+    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,126 @@
+"""Reads what a request carries beside its path: the key's id, the body, the wait that it asks for."""
+
+import base64
+import binascii
+import math
+import re
+from typing import Any, TypeVar
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from pydantic import ValidationError
+
+from backlot.operations import OperationRequest, RequestContext
+from backlot.submission import MAX_KEY_CHARS
+
+#: Longest wait, seconds: the gateway gives up after 29.
+MAX_WAIT_S = 25.0
+
+#: Longest text of a request that an error repeats, characters.
+MAX_ECHO_CHARS = 200
+
+_PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)\b")
+
+Request = TypeVar("Request", bound=OperationRequest)
+
+
+class BadRequest(Exception):
+    """A request that cannot be read; carries the problems in the old shape.
+
+    Args:
+        problems: each with `type`, `loc`, `msg` and `input`.
+    """
+
+    def __init__(self, *problems: dict[str, Any]) -> None:
+        self.problems = list(problems)
+        super().__init__("bad request")
+
+
+def owner(event: APIGatewayProxyEvent) -> str:
+    """Return the id of the API key with which the gateway let the request in."""
+    return event.request_context.identity.api_key_id or ""
+
+
+def parse_body(event: APIGatewayProxyEvent, model: type[Request], context: RequestContext) -> Request:
+    """Read and check a body.
+
+    Raises:
+        BadRequest: it is no JSON object, or fields are missing or wrong; every problem is named.
+    """
+    body = _body(event)
+    if not body.strip():
+        raise BadRequest(problem("missing", ["body"], "Field required", None))
+    try:
+        return model.model_validate_json(body, context=context)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise BadRequest(*(_reported(each) for each in found)) from error
+
+
+def idempotency_key(event: APIGatewayProxyEvent) -> str | None:
+    """Return the `Idempotency-Key`, None without one.
+
+    Raises:
+        BadRequest: it is empty or too long.
+    """
+    value = event.headers.get("Idempotency-Key")
+    if value is None:
+        return None
+    if not 1 <= len(value.strip()) <= MAX_KEY_CHARS:
+        message = f"Header should have 1 to {MAX_KEY_CHARS} characters"
+        raise BadRequest(problem("header_length", ["header", "Idempotency-Key"], message, value))
+    return value.strip()
+
+
+def asked_wait_s(event: APIGatewayProxyEvent) -> float:
+    """Return how long the answer may be held, seconds: `?wait=20`, or `Prefer: wait=20`; 0 without either.
+
+    Raises:
+        BadRequest: `?wait=` is no number of seconds.
+    """
+    query = (event.query_string_parameters or {}).get("wait")
+    if query is None:
+        preferred = _PREFER_WAIT.search(event.headers.get("Prefer") or "")
+        return min(float(preferred[1]), MAX_WAIT_S) if preferred else 0.0
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", query):
+        message = f"Input should be a number of seconds; answers are held for {MAX_WAIT_S:.0f} at most"
+        raise BadRequest(problem("float_parsing", ["query", "wait"], message, query))
+    return min(float(query), MAX_WAIT_S)
+
+
+def problem(kind: str, location: list[str | int], message: str, value: Any) -> dict[str, Any]:
+    """Return one problem in the old shape."""
+    return {"type": kind, "loc": location, "msg": message, "input": _echo(value)}
+
+
+def _body(event: APIGatewayProxyEvent) -> bytes:
+    """Return the body's bytes; the gateway sends some content types in base64."""
+    raw = event.raw_event.get("body") or ""
+    if not event.is_base64_encoded:
+        return str(raw).encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(raw, validate=True)
+    except (binascii.Error, ValueError):
+        return b"\xff"
+
+
+def _reported(error: Any) -> dict[str, Any]:
+    kind = "model_attributes_type" if error["type"] == "model_type" else error["type"]
+    value = None if kind == "json_invalid" else error["input"]
+    return problem(kind, ["body", *error["loc"]], error["msg"], value)
+
+
+def _echo(value: Any) -> Any:
+    """Return a value as it may be repeated in an answer: long texts are cut, deep structures named only."""
+    if isinstance(value, str):
+        return value if len(value) <= MAX_ECHO_CHARS else value[:MAX_ECHO_CHARS] + "…"
+    if isinstance(value, bool | int | None):
+        return value if not isinstance(value, int) or abs(value) < 2**53 else str(value)[:MAX_ECHO_CHARS]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {str(key)[:MAX_ECHO_CHARS]: _flat(inner) for key, inner in list(value.items())[:20]}
+    return [_flat(inner) for inner in value[:20]] if isinstance(value, list) else str(value)[:MAX_ECHO_CHARS]
+
+
+def _flat(value: Any) -> Any:
+    return f"<{type(value).__name__}>" if isinstance(value, dict | list) else _echo(value)

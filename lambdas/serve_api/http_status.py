@@ -1,0 +1,27 @@
+"""HTTP status codes of our errors: chosen here and nowhere else."""
+
+from http import HTTPStatus
+
+from backlot.errors import (
+    BacklotError,
+    CallerError,
+    IdempotencyKeyReused,
+    OperationNotFound,
+    TaskNotFound,
+    TransientError,
+)
+
+#: The first class that matches decides.
+_STATUS: tuple[tuple[type[BacklotError], HTTPStatus], ...] = (
+    (TaskNotFound, HTTPStatus.NOT_FOUND),
+    (OperationNotFound, HTTPStatus.NOT_FOUND),
+    (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (CallerError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BacklotError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+
+def http_status(error: BacklotError) -> int:
+    """Return the status with which an error is answered."""
+    return next(status for kind, status in _STATUS if isinstance(error, kind))

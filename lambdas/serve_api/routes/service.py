@@ -1,0 +1,93 @@
+"""Routes about the service itself: what it can do, how it is called, whether it is well."""
+
+import time
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from backlot.aws.secrets import variable
+from backlot.operations import catalogue
+from lambdas.serve_api.deps import Deps
+
+#: How long a health report is repeated instead of looking again, seconds: the route needs no key.
+HEALTH_S = 15.0
+
+
+def service_router(deps: Deps) -> APIGatewayRouter:
+    """Return the routes."""
+    router = APIGatewayRouter()
+    reports: list[tuple[float, dict[str, Any]]] = []
+
+    @router.get("/health")
+    def health() -> dict[str, Any]:
+        if not reports or time.monotonic() - reports[-1][0] > HEALTH_S:
+            reports[:] = [(time.monotonic(), _health(deps))]
+        return reports[-1][1]
+
+    @router.get("/api/v1/operations")
+    def operations() -> dict[str, Any]:
+        return _operations()
+
+    @router.get("/openapi.json")
+    def openapi() -> Response[str]:
+        return Response(200, content_type="application/json", body=_openapi())
+
+    @router.get("/docs")
+    def docs() -> Response[str]:
+        return Response(200, content_type="text/html", body=_docs())
+
+    return router
+
+
+def _health(deps: Deps) -> dict[str, Any]:
+    """Report as the replaced servers did, always with HTTP 200, and say what is missing."""
+    providers = sorted({provider for operation in catalogue().values() for provider in operation.providers})
+    missing = [variable(provider) for provider in providers if not deps.keys.is_set(provider)]
+    store = deps.task_table.is_reachable()
+    issues = [f"{name} is not set" for name in missing] + ([] if store else ["task_store cannot be read"])
+    return {
+        "status": "degraded" if issues else "healthy",
+        "message": "; ".join(issues) or "all is well",
+        "missing_env_vars": missing or None,
+        "issues": issues or None,
+        "components": {"dynamodb": "healthy" if store else "unhealthy: task_store cannot be read"},
+        "stage": deps.settings.stage,
+    }
+
+
+@cache
+def _operations() -> dict[str, Any]:
+    return {
+        "operations": [
+            {
+                "name": operation.name,
+                "title": operation.title,
+                "description": operation.description,
+                "lane": operation.lane,
+                "submit": f"/api/v1/{operation.name}/tasks",
+                "steps": operation.steps,
+                "providers": operation.providers,
+                "request_schema": operation.request.model_json_schema(),
+                "example": operation.example,
+                "estimated_cost_usd": round(sum(item.usd for item in operation.estimate()), 6),
+            }
+            for operation in catalogue().values()
+        ]
+    }
+
+
+# Imported when first asked for: a cold start of the API does not pay for its documentation.
+@cache
+def _openapi() -> str:
+    from lambdas.serve_api.openapi import document_json  # noqa: PLC0415
+
+    return document_json()
+
+
+@cache
+def _docs() -> str:
+    from lambdas.serve_api.openapi import docs_page  # noqa: PLC0415
+
+    return docs_page()

@@ -1,0 +1,120 @@
+"""Routes of tasks: submit and read, under the names of both of the replaced servers."""
+
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from backlot.errors import TaskNotFound
+from backlot.operations import operation_named
+from backlot.submission import Submission
+from backlot.tasks import Task, is_task_id
+from lambdas.serve_api import http_requests
+from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.views import JobView, SubmittedJob, SubmittedTask, TaskView, View
+
+#: First and longest pause between two looks at a task that a client waits for, seconds.
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
+
+logger = Logger(child=True)
+
+
+def tasks_router(deps: Deps) -> APIGatewayRouter:
+    """Return the routes."""
+    router = APIGatewayRouter()
+
+    @router.post("/api/v1/<operation>/tasks")
+    def submit_task(operation: str) -> Response[Any]:
+        submission, wait_s = _submit(router, deps, operation)
+        task = _wait(deps, submission.task, wait_s)
+        label = operation_named(operation).label
+        answer = SubmittedTask(
+            task_id=task.task_id,
+            message=f"{label} task submitted successfully",
+            job_id=task.task_id,
+            status=task.status,
+            result_url=task.result_url,
+            error=task.public_error_message,
+        )
+        views: list[View] = [answer, TaskView.of(task)] if wait_s else [answer]
+        return _answer(200 if wait_s and task.status.is_final else 202, *views, waited=wait_s)
+
+    @router.post("/api/v1/<operation>/jobs")
+    def submit_job(operation: str) -> Response[Any]:
+        submission, wait_s = _submit(router, deps, operation)
+        task = _wait(deps, submission.task, wait_s)
+        answer = SubmittedJob(
+            job_id=task.task_id, status=task.status, result_url=task.result_url, error=task.public_error_message
+        )
+        return _answer(200, JobView.of(task) if wait_s else answer, waited=wait_s)
+
+    @router.get("/api/v1/tasks/<task_id>")
+    def read_task(task_id: str) -> Response[Any]:
+        return _answer(200, TaskView.of(_read(router, deps, task_id, "Task")))
+
+    @router.get("/api/v1/jobs/<task_id>")
+    def read_job(task_id: str) -> Response[Any]:
+        return _answer(200, JobView.of(_read(router, deps, task_id, "Job")))
+
+    @router.get("/api/v1/<operation>/jobs/<task_id>")
+    def read_operation_job(operation: str, task_id: str) -> Response[Any]:
+        operation_named(operation)
+        return read_job(task_id)
+
+    return router
+
+
+def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission, float]:
+    event = router.current_event
+    operation = operation_named(name)
+    wait_s = http_requests.asked_wait_s(event)
+    request = http_requests.parse_body(event, operation.request, deps.request_context)
+    submission = deps.submissions.submit(
+        operation,
+        request,
+        owner=http_requests.owner(event),
+        idempotency_key=http_requests.idempotency_key(event),
+    )
+    if submission.is_new:
+        deps.metrics.accepted(operation.name)
+    if not submission.is_started:
+        logger.warning("the execution will be started by the sweep")
+    logger.append_keys(task_id=submission.task.task_id, operation=operation.name)
+    return submission, wait_s
+
+
+def _read(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:
+    """Return a task of the caller, held until it ends if the caller asked for that.
+
+    Raises:
+        TaskNotFound: there is none, or it belongs to another key.
+    """
+    wait_s = http_requests.asked_wait_s(router.current_event)
+    task = deps.tasks.get(task_id) if is_task_id(task_id) else None
+    if task is None or task.owner != http_requests.owner(router.current_event):
+        raise TaskNotFound(kind=kind)
+    logger.append_keys(task_id=task_id, operation=task.operation)
+    return _wait(deps, task, wait_s)
+
+
+def _wait(deps: Deps, task: Task, wait_s: float) -> Task:
+    """Look at a task until it has ended or the time is over."""
+    deadline = time.monotonic() + wait_s
+    pause = FIRST_LOOK_S
+    while not task.status.is_final and (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, LONGEST_LOOK_S)
+        task = deps.tasks.get(task.task_id) or task
+    return task
+
+
+def _answer(status: int, *views: View, waited: float = 0.0) -> Response[Any]:
+    body: dict[str, Any] = {}
+    for view in views:
+        body |= view.model_dump(mode="json")
+    headers = {"Cache-Control": "no-store"}
+    if waited:
+        headers["Preference-Applied"] = f"wait={waited:g}"
+    return Response(status, content_type="application/json", body=body, headers=headers)

@@ -1,0 +1,35 @@
+"""Settings of serve_api."""
+
+from pydantic import Field
+
+from backlot.settings import EnvironmentSettings
+
+
+class Settings(EnvironmentSettings):
+    """What serve_api needs to know.
+
+    Args:
+        stage: name of the stage.
+        task_store: name of the table of tasks.
+        idempotency_table: name of the table of idempotency keys.
+        state_machine_prefix: ARN of an operation's state machine without the operation's name.
+        bucket: name of the bucket of results.
+        cdn_base_url: where the CDN serves the bucket, without a trailing slash.
+        insecure_hosts: `host:port`, separated by commas, of image hosts that may be plain http or private.
+        provider_secrets_prefix: a provider's secret is called this and the provider's name.
+        seedream_model: whose size limits apply to requests.
+        cors_origins: origins of pages that may call the API, separated by commas.
+        task_days: how long tasks are kept, days.
+    """
+
+    stage: str
+    task_store: str
+    idempotency_table: str
+    state_machine_prefix: str
+    bucket: str
+    cdn_base_url: str = Field(pattern=r"^https?://.*[^/]$")
+    insecure_hosts: str
+    provider_secrets_prefix: str
+    seedream_model: str
+    cors_origins: str
+    task_days: int = Field(ge=1, le=3650)

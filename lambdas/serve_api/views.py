@@ -1,0 +1,195 @@
+"""The shapes in which tasks are answered: the replaced servers' keys, nulls included, and ours beside them."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backlot.errors import BacklotError
+from backlot.tasks import CostItem, Status, StepOutput, StepTimings, Task
+
+
+class View(BaseModel):
+    """Base of the answers; their models are built when they are first used."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class ErrorDetail(View):
+    """What went wrong, for people and programs."""
+
+    code: str = Field(description="Stable name of the error.", examples=["NO_FACE_FOUND"])
+    message: str = Field(description="What happened, in one sentence.")
+    remedy: str = Field(description="What to do about it.")
+    retry: bool = Field(description="Whether the same request may succeed later.")
+
+    @classmethod
+    def of(cls, error: type[BacklotError], message: str) -> "ErrorDetail":
+        """Describe an error of the tree."""
+        return cls(code=error.code(), message=message, remedy=error.remedy, retry=error.retry)
+
+
+class ErrorAnswer(View):
+    """An error, with `detail` as the replaced servers sent it."""
+
+    detail: str
+    error: ErrorDetail
+
+
+class ValidationProblem(View):
+    """One problem of a request's body."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+    input: Any = None
+
+
+class ValidationAnswer(View):
+    """All problems of a request's body."""
+
+    detail: list[ValidationProblem]
+
+
+class StepView(View):
+    """A step that was done."""
+
+    step: str
+    result_url: str
+    provider: str
+    model: str
+    cost_usd: float
+    cost: list[CostItem]
+    timings: StepTimings
+    detail: dict[str, Any]
+
+
+class ResultView(View):
+    """What a completed task made."""
+
+    result_url: str
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    content_type: str
+    provider: str
+    model: str
+    cost_usd: float = Field(description="What the providers charged for all steps, US dollars.")
+    steps: list[StepView]
+
+    @classmethod
+    def of(cls, task: Task, steps: list[StepOutput]) -> "ResultView":
+        """Describe a completed task's result: that of its last step."""
+        last = steps[-1]
+        return cls(
+            result_url=last.result_url,
+            width=last.width,
+            height=last.height,
+            content_type=last.content_type,
+            provider=last.provider,
+            model=last.model,
+            cost_usd=task.cost_usd or 0.0,
+            steps=[StepView.model_validate(step.model_dump()) for step in steps],
+        )
+
+
+class TaskTimings(View):
+    """Where a task's time went, in seconds; null for what has not happened yet."""
+
+    queued_s: float | None = Field(description="From the submission until a worker took the task.")
+    processing_s: float | None = Field(description="From then until it ended.")
+    steps: dict[str, StepTimings] = Field(description="By step.")
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskTimings":
+        """Describe a task's times."""
+        queued = task.started_ms - task.created_ms if task.started_ms else None
+        processing = task.completed_ms - task.started_ms if task.completed_ms and task.started_ms else None
+        return cls(
+            queued_s=None if queued is None else queued / 1000,
+            processing_s=None if processing is None else processing / 1000,
+            steps={step.step: step.timings for step in task.steps},
+        )
+
+
+class _NewKeys(View):
+    """What our answers have beside the replaced servers' keys."""
+
+    operation: str
+    result: ResultView | None
+    error_detail: ErrorDetail | None
+    timings: TaskTimings
+    cost_usd: float | None = Field(description="What the providers have charged so far, US dollars.")
+    expires_at: int = Field(description="When the task's record may be deleted, Unix seconds.")
+
+
+class TaskView(_NewKeys):
+    """A task as `GET /api/v1/tasks/{id}` answers it."""
+
+    task_id: str
+    status: Status
+    job_type: str
+    result_url: str | None
+    error_message: str | None
+    created_at: int = Field(description="Unix seconds.")
+    updated_at: int = Field(description="Unix seconds.")
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskView":
+        """Describe a task."""
+        return cls(
+            task_id=task.task_id,
+            status=task.status,
+            job_type=task.job_type,
+            result_url=task.result_url,
+            error_message=task.public_error_message,
+            created_at=task.created_at,
+            updated_at=task.updated_at,
+            **_new_keys(task),
+        )
+
+
+class JobView(_NewKeys):
+    """A task as `GET /api/v1/jobs/{id}` answers it."""
+
+    job_id: str
+    status: Status
+    result_url: str | None
+    error: str | None
+
+    @classmethod
+    def of(cls, task: Task) -> "JobView":
+        """Describe a task."""
+        return cls(
+            job_id=task.task_id,
+            status=task.status,
+            result_url=task.result_url,
+            error=task.public_error_message,
+            **_new_keys(task),
+        )
+
+
+class SubmittedJob(View):
+    """Answer of `POST …/jobs`."""
+
+    job_id: str
+    status: Status
+    result_url: str | None
+    error: str | None
+
+
+class SubmittedTask(SubmittedJob):
+    """Answer of `POST …/tasks`: two of the replaced servers shared paths, so it has the keys of both."""
+
+    task_id: str
+    message: str
+
+
+def _new_keys(task: Task) -> dict[str, Any]:
+    error = task.error
+    return {
+        "operation": task.operation,
+        "result": ResultView.of(task, task.steps) if task.status is Status.COMPLETED else None,
+        "error_detail": ErrorDetail.of(error, task.public_error_message or "") if error else None,
+        "timings": TaskTimings.of(task),
+        "cost_usd": task.cost_usd,
+        "expires_at": task.expires_at,
+    }

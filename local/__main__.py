@@ -1,0 +1,79 @@
+"""`python -m local demo|up|stop`: local mode from the command line; see the Makefile."""
+
+import argparse
+import json
+import sys
+import time
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from backlot.errors import OperationNotFound
+from local.demo import Demo, DemoFailed, describe
+from local.deployment import DeploymentFailed, api_key, write_json
+from local.place import ROOT, Place
+from local.processes import NotStarted
+from local.stack import down, real_providers, up
+
+_FAILURES = (DemoFailed, DeploymentFailed, NotStarted, OperationNotFound, httpx.HTTPError, BotoCoreError, ClientError)
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m local", description="Backlot on this machine.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    demo = verbs.add_parser("demo", help="run one task and show its picture")
+    demo.add_argument("--operation", default="full-face-swap")
+    verbs.add_parser("up", help="start everything and deploy")
+    verbs.add_parser("stop", help="stop everything")
+    options = parser.parse_args()
+    place = Place.open(ROOT / ".local")
+    if options.verb == "stop":
+        down(place)
+        _say("stopped; results and logs are in .local")
+        return
+    try:
+        if options.verb == "demo":
+            _demo(place, options.operation)
+        else:
+            outputs = up(place, _say)
+            _how_to_go_on(place, api_key(place, outputs))
+    except _FAILURES as failure:
+        _say(f"failed: {failure}")
+        _say(f"logs: {place.logs}")
+        sys.exit(1)
+
+
+def _demo(place: Place, operation: str) -> None:
+    began = time.monotonic()
+    outputs = up(place, _say)
+    _say(f"everything stands after {time.monotonic() - began:.1f} s")
+    demo = Demo(place, outputs, _say)
+    report = demo.run(operation)
+    for line in describe(report):
+        _say(line)
+    known = place.folder / "demo.json"
+    operations = json.loads(known.read_text())["operations"] if known.exists() else {}
+    write_json(known, {"operations": operations | {operation: report.as_json()}})
+    _say("")
+    _say(f"  result   {report.saved}")
+    _say(f"  on CDN   {report.task['result_url']}")
+    real = real_providers()
+    _say(f"  engine   {'stand-ins, see local/stand_ins' if not real else 'real: ' + ', '.join(real)}")
+    _how_to_go_on(place, demo.key)
+
+
+def _how_to_go_on(place: Place, key: str) -> None:
+    _say("")
+    _say(f"  API      {place.front_door}   (docs: {place.front_door}/docs)")
+    _say(f"  key      {key}")
+    _say(f"  try      curl -H 'x-api-key: {key}' {place.front_door}/api/v1/operations")
+    _say("  stop     make stop")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

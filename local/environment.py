@@ -1,0 +1,16 @@
+"""What local mode takes from the shell that it is started in; it reads nothing else of it."""
+
+import os
+
+#: Variables that a child process keeps.
+KEPT = ("PATH", "HOME", "LANG")
+
+
+def inherited() -> dict[str, str]:
+    """Return the variables that child processes keep."""
+    return {name: value for name in KEPT if (value := os.environ.get(name))}  # noqa: TID251
+
+
+def real_key(variable: str) -> str | None:
+    """Return a provider's real API key, if the shell has one."""
+    return os.environ.get(variable) or None  # noqa: TID251

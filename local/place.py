@@ -1,0 +1,149 @@
+"""A place: where one local deployment keeps its files, and which ports are its own.
+
+A checkout has the place `.local` for people and `.local/test` for its stack tests; several checkouts and both places of
+each run side by side.
+"""
+
+import json
+import platform
+import socket
+import sys
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+from zlib import crc32
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Ports are looked for from here upwards, at a start that follows from the place's path.
+FIRST_PORT, PORTS = 20_000, 20_000
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+
+#: The emulator's root user; whoever is on this machine may be root in a cloud that is not real.
+ACCESS_KEY, SECRET_KEY = "backlot-local", "backlot-local-secret"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The place's ports on loopback."""
+
+    emulator: int
+    front_door: int
+    stand_ins: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder and its ports.
+
+    Args:
+        folder: everything that a run writes lies below it.
+        ports: its ports.
+    """
+
+    folder: Path
+    ports: Ports
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open a place; its ports are chosen when it is new, or when somebody else has taken one meanwhile."""
+        folder.mkdir(parents=True, exist_ok=True)
+        known = folder / "ports.json"
+        if known.exists():
+            ports = Ports(**json.loads(known.read_text()))
+            if any((folder / "run").glob("*.pid")) or all(_is_free(port) for port in asdict(ports).values()):
+                return cls(folder, ports)
+        ports = Ports(*_free_ports(str(folder), 3))
+        known.write_text(json.dumps(asdict(ports)))
+        return cls(folder, ports)
+
+    @property
+    def run(self) -> Path:
+        """What belongs to running processes, gone when they are stopped."""
+        return self._made("run")
+
+    @property
+    def logs(self) -> Path:
+        """Logs of the processes and of the deployment."""
+        return self._made("logs")
+
+    @property
+    def assembly(self) -> Path:
+        """The synthesised cloud assembly."""
+        return self.folder / "cdk.out"
+
+    @property
+    def emulator_url(self) -> str:
+        """Where AWS' APIs answer."""
+        return f"https://localhost:{self.ports.emulator}"
+
+    @property
+    def front_door(self) -> str:
+        """The one origin for clients and pages."""
+        return f"http://localhost:{self.ports.front_door}"
+
+    @property
+    def stand_ins(self) -> str:
+        """Where the providers' stand-ins answer."""
+        return f"http://localhost:{self.ports.stand_ins}"
+
+    @property
+    def authority(self) -> Path:
+        """Certificate of the authority that the emulator's clients trust."""
+        return self.run / "authority.pem"
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """Variables with which AWS' tools reach the emulator and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.emulator_url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_CA_BUNDLE": str(self.authority),
+            "NODE_EXTRA_CA_CERTS": str(self.authority),
+            "AWS_CONFIG_FILE": str(self.folder / "no-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "no-credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        }
+
+    @cached_property
+    def python(self) -> str:
+        """Minor version of the interpreter, which also runs the functions."""
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    @cached_property
+    def architecture(self) -> str:
+        """This machine's processor, as Lambda calls it."""
+        return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+    def _made(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _free_ports(seed: str, count: int) -> list[int]:
+    start = crc32(seed.encode()) % PORTS
+    found: list[int] = []
+    for offset in range(PORTS):
+        port = FIRST_PORT + (start + offset) % PORTS
+        if _is_free(port):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise SystemExit(f"no {count} free ports between {FIRST_PORT} and {FIRST_PORT + PORTS}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

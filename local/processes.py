@@ -1,0 +1,110 @@
+"""Background processes of a place: started with a pid file and a log, stopped with everything that they started."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from local.environment import inherited
+from local.place import Place
+
+#: After SIGTERM, a process has this long before SIGKILL, seconds.
+GRACE_S = 8.0
+
+
+class NotStarted(Exception):
+    """A process ended, or did not answer in time; the message says where its log is."""
+
+
+@dataclass(frozen=True)
+class Background:
+    """One background process.
+
+    Args:
+        place: whose it is.
+        name: of its pid file and its log.
+    """
+
+    place: Place
+    name: str
+
+    @property
+    def log(self) -> Path:
+        """What it writes."""
+        return self.place.logs / f"{self.name}.log"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process() is not None
+
+    def start(self, command: list[str], environment: dict[str, str]) -> None:
+        """Start it as the leader of a session of its own.
+
+        Args:
+            command: program and arguments.
+            environment: all of its variables; nothing is inherited but PATH, HOME and LANG.
+        """
+        with self.log.open("wb") as log:
+            started = subprocess.Popen(
+                command,
+                env=inherited() | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        born = psutil.Process(started.pid).create_time()
+        self._pid_file.write_text(f"{started.pid} {born}")
+
+    def stop(self) -> None:
+        """Ask it and everything in its session to end, then make it."""
+        leader = self._process()
+        if leader is not None:
+            members = _session(leader.pid)
+            for process in members:
+                _quietly(process.terminate)
+            _, stubborn = psutil.wait_procs(members, timeout=GRACE_S)
+            for process in {*stubborn, *_session(leader.pid)}:
+                _quietly(process.kill)
+            psutil.wait_procs(stubborn, timeout=GRACE_S)
+        self._pid_file.unlink(missing_ok=True)
+
+    def failure(self, what: str) -> NotStarted:
+        """Return an error that says what happened and quotes the end of the log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return NotStarted(f"{self.name} {what}; {self.log} ends with: {' / '.join(lines[-3:]) or 'nothing'}")
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.place.run / f"{self.name}.pid"
+
+    def _process(self) -> psutil.Process | None:
+        """Return the process that the pid file means, not another one that has got its number since."""
+        try:
+            pid, born = self._pid_file.read_text().split()
+            process = psutil.Process(int(pid))
+            ours = abs(process.create_time() - float(born)) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            return None
+        return process if ours else None
+
+
+def _session(leader: int) -> list[psutil.Process]:
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return members
+
+
+def _quietly(call: object) -> None:
+    try:
+        call()  # type: ignore[operator]
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,109 @@
+"""Everything that stands: emulator, stand-ins, deployment, front door."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import httpx
+
+from local.deployment import REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
+from local.emulator import emulator, start_emulator
+from local.environment import real_key
+from local.place import ROOT, Place
+from local.processes import Background
+
+#: The stand-ins and the front door start in about a second.
+START_S = 20.0
+
+
+def stand_ins(place: Place) -> Background:
+    """Return the stand-ins' process."""
+    return Background(place, "stand-ins")
+
+
+def front_door(place: Place) -> Background:
+    """Return the front door's process."""
+    return Background(place, "front-door")
+
+
+def up(place: Place, say: Callable[[str], None] = lambda _: None, **emulator_environment: str) -> Outputs:
+    """Start what does not run and deploy what has changed.
+
+    Args:
+        place: where.
+        say: is told what happens.
+        emulator_environment: more variables for the emulator.
+
+    Raises:
+        local.processes.NotStarted: a process ended, or did not answer in time.
+        local.deployment.DeploymentFailed: a command of the CDK failed.
+    """
+    if not emulator(place).is_running:
+        down(place)
+        say("starting MiniStack, the emulator of AWS")
+        start_emulator(place, environment=emulator_environment)
+    _start_stand_ins(place)
+    say("deploying with the AWS CDK")
+    outputs = deploy(place)
+    _start_front_door(place, outputs)
+    return outputs
+
+
+def standing(place: Place) -> Outputs | None:
+    """Return the outputs of what stands, None if something does not."""
+    processes = (emulator(place), stand_ins(place), front_door(place))
+    return read_outputs(place) if all(process.is_running for process in processes) else None
+
+
+def down(place: Place) -> None:
+    """Stop everything and remove what belonged to it."""
+    for process in (front_door(place), stand_ins(place), emulator(place)):
+        process.stop()
+    for path in sorted(place.run.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    place.run.rmdir()
+
+
+def _start_stand_ins(place: Place) -> None:
+    process = stand_ins(place)
+    if process.is_running:
+        return
+    keys = [argument for name, key in STAND_IN_KEYS.items() for argument in (f"--{name}-key", key)]
+    command = [sys.executable, "-m", "local.stand_ins", "--port", str(place.ports.stand_ins), *keys]
+    process.start(command, {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
+    _wait(process, f"{place.stand_ins}/_health")
+
+
+def _start_front_door(place: Place, outputs: Outputs) -> None:
+    process = front_door(place)
+    if process.is_running:
+        return
+    api_id = outputs["ApiUrl"].split("//", 1)[1].split(".", 1)[0]
+    stage = outputs["ApiUrl"].rstrip("/").rsplit("/", 1)[-1]
+    process.start(
+        [
+            *(sys.executable, "-m", "local.front_door", "--port", str(place.ports.front_door)),
+            *("--emulator", place.emulator_url, "--authority", str(place.authority)),
+            *("--api", f"{api_id}/{stage}", "--cdn", outputs["CdnDomain"]),
+        ],
+        {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+    )
+    _wait(process, f"{place.front_door}/health")
+
+
+def _wait(process: Background, url: str) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if not process.is_running:
+            raise process.failure("ended while it started")
+        try:
+            if httpx.get(url, timeout=10, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise process.failure(f"did not answer within {START_S:.0f} s")
+
+
+def real_providers() -> list[str]:
+    """Return the providers that are real because the environment has their keys."""
+    return [name for name, (variable, *_) in REAL_PROVIDERS.items() if real_key(variable)]
