@@ -2,6 +2,7 @@
 
     BacklotError
     ├── CallerError                 the request cannot succeed as it stands; never retried
+    │   ├── ApiKeyMissing
     │   ├── TaskNotFound
     │   ├── OperationNotFound
     │   ├── IdempotencyKeyReused
@@ -72,6 +73,13 @@ class TransientError(BacklotError):
 
 class DefectError(BacklotError):
     """Something of ours, of the operator's or of a provider's is broken."""
+
+
+class ApiKeyMissing(CallerError):
+    """The gateway let a request in without saying by which API key, so that nobody owns it."""
+
+    sentence = "The request carries no API key"
+    remedy = "Send a key of this deployment in the header x-api-key."
 
 
 class TaskNotFound(CallerError):

@@ -22,13 +22,13 @@ def emulator(place: Place) -> Background:
     return Background(place, "ministack")
 
 
-def start_emulator(place: Place, corrections: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> None:
+def start_emulator(place: Place, *, corrections: str = "all", faults: str = "none") -> None:
     """Start the emulator unless it runs, and wait until it answers.
 
     Args:
         place: where.
-        corrections: names of those to apply; none for all, `("none",)` for MiniStack as it is.
-        environment: more variables for it, which the functions that it runs inherit.
+        corrections: names with commas between, `all`, or `none` for MiniStack as it is.
+        faults: names with commas between, `all` or `none`.
 
     Raises:
         local.processes.NotStarted: it ended, or did not answer in time.
@@ -50,10 +50,10 @@ def start_emulator(place: Place, corrections: tuple[str, ...] = (), environment:
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "INFO",
         "PYTHONUNBUFFERED": "1",
-        **(environment or {}),
     }
     python = ROOT / ".build" / "emulator" / "bin" / "python"
-    process.start([str(python), str(ROOT / "local" / "ministack" / "launch.py"), *corrections], variables)
+    launch = str(ROOT / "local" / "ministack" / "launch.py")
+    process.start([str(python), launch, "--corrections", corrections, "--faults", faults], variables)
     _wait(place, process)
 
 

@@ -26,13 +26,13 @@ def front_door(place: Place) -> Background:
     return Background(place, "front-door")
 
 
-def up(place: Place, say: Callable[[str], None] = lambda _: None, **emulator_environment: str) -> Outputs:
+def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str = "none") -> Outputs:
     """Start what does not run and deploy what has changed.
 
     Args:
         place: where.
         say: is told what happens.
-        emulator_environment: more variables for the emulator.
+        faults: of the emulator, see `local/ministack/faults`.
 
     Raises:
         local.processes.NotStarted: a process ended, or did not answer in time.
@@ -41,7 +41,7 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, **emulator_env
     if not emulator(place).is_running:
         down(place)
         say("starting MiniStack, the emulator of AWS")
-        start_emulator(place, environment=emulator_environment)
+        start_emulator(place, faults=faults)
     _start_stand_ins(place)
     say("deploying with the AWS CDK")
     outputs = deploy(place)

@@ -55,15 +55,15 @@ class Table:
         return None
 
     def update(
-        self, key: str, update: str, *, condition: str, names: dict[str, str], values: dict[str, Any]
+        self, key: str, update: str, *, condition: str, values: dict[str, Any], names: dict[str, str] | None = None
     ) -> dict[str, Any] | Refused:
         """Change an item if a condition holds.
 
         Args:
             update: the update expression.
             condition: the condition expression.
-            names: values of the `#` placeholders of both.
             values: plain values of the `:` placeholders of both.
+            names: values of the `#` placeholders of both, if there are any; DynamoDB refuses an empty map.
 
         Returns:
             The item as it is after the write, or the refusal.
@@ -74,10 +74,10 @@ class Table:
                 Key={self._key: {"S": key}},
                 UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames=names,
                 ExpressionAttributeValues={name: _serialize(value) for name, value in values.items()},
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **({"ExpressionAttributeNames": names} if names else {}),
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             return Refused(_plain(error.response.get("Item")))

@@ -72,5 +72,10 @@ def variable(provider: str) -> str:
     return "FAL_KEY" if provider == "fal" else f"{provider.upper()}_API_KEY"
 
 
+#: No such secret, or none with a value; and what a role hears of a secret that does not exist, because its policy names
+#: secrets with the six characters at their end.
+_MISSING = ("ResourceNotFoundException", "AccessDeniedException")
+
+
 def _is_missing(error: BaseException | None) -> bool:
-    return isinstance(error, ClientError) and error.response["Error"]["Code"] == "ResourceNotFoundException"
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in _MISSING

@@ -19,7 +19,6 @@ class DynamoSubmissionKeys:
             f"submit#{key}",
             "SET task_id = :task_id, fingerprint = :fingerprint, expires_at = :expiry",
             condition="attribute_not_exists(id) OR expires_at < :now",
-            names={},
             values={":task_id": task_id, ":fingerprint": fingerprint, ":expiry": now_s + life_s, ":now": now_s},
         )
         item = written.item or {} if isinstance(written, Refused) else written

@@ -1,6 +1,6 @@
 """The bucket of results and uploads, and the CDN before it."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_iam as iam
@@ -9,7 +9,7 @@ from constructs import Construct
 
 from backlot.image_urls import READABLE_PREFIXES
 from cdk.config import Stage
-from cdk.constructs.acknowledged import accept
+from cdk.constructs.acknowledged import accept, accept_wildcards
 
 #: What the CDN serves to everybody who knows an object's name; uploads are read by the workers only.
 PUBLIC_PREFIXES = tuple(prefix for prefix in READABLE_PREFIXES if prefix != "uploads/")
@@ -20,11 +20,12 @@ class AssetStore(Construct):
 
     Args:
         stage: of the deployment.
-        bucket_name: None for a name that CloudFormation makes.
+        bucket_name: of the bucket.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, bucket_name: str | None) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, bucket_name: str) -> None:
         super().__init__(scope, construct_id)
+        self._bucket_name = bucket_name
         origins_allowed = list(stage.cors_origins)
         self.bucket = s3.Bucket(
             self,
@@ -103,12 +104,15 @@ class AssetStore(Construct):
             )
         )
 
-    def grant_read(self, grantee: iam.IGrantable) -> None:
-        """Let somebody read what a request may name."""
-        resources = [self.bucket.arn_for_objects(f"{prefix}*") for prefix in READABLE_PREFIXES]
-        iam.Grant.add_to_principal(grantee=grantee, actions=["s3:GetObject"], resource_arns=resources)
+    def grant_read(self, role: iam.Role) -> None:
+        """Let a function read what a request may name."""
+        self._grant(role, "s3:GetObject", READABLE_PREFIXES)
 
-    def grant_write(self, grantee: iam.IGrantable, *prefixes: str) -> None:
-        """Let somebody write objects below the prefixes."""
-        resources = [self.bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes]
-        iam.Grant.add_to_principal(grantee=grantee, actions=["s3:PutObject"], resource_arns=resources)
+    def grant_write(self, role: iam.Role, *prefixes: str) -> None:
+        """Let a function write objects below the prefixes."""
+        self._grant(role, "s3:PutObject", prefixes)
+
+    def _grant(self, role: iam.Role, action: str, prefixes: tuple[str, ...]) -> None:
+        arns = [f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}/{prefix}*" for prefix in prefixes]
+        role.add_to_policy(iam.PolicyStatement(actions=[action], resources=arns))
+        accept_wildcards(role, "objects are named by tasks; what is granted is their folder", *arns)

@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, Duration
 from aws_cdk import Stack as CdkStack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
@@ -27,6 +28,15 @@ class ObservabilityStack(CdkStack):
         super().__init__(scope, construct_id, **kwargs)
         self._stage = stage
         self.topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        # A topic with a policy of its own has lost the default one, which lets the account's alarms publish.
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
         if stage.alarms.email:
             self.topic.add_subscription(subscriptions.EmailSubscription(stage.alarms.email))
         alarms = [

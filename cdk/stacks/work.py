@@ -15,6 +15,7 @@ from constructs import Construct
 from backlot.assets import MASK_PREFIX, SEEDREAM_PREFIX
 from backlot.operations import catalogue
 from cdk.config import Stage
+from cdk.constructs.acknowledged import accept_wildcards
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.operation_machine import OperationMachine, machine_arn
 from cdk.constructs.provider_secrets import ProviderSecrets
@@ -157,13 +158,15 @@ class WorkStack(CdkStack):
             )
         )
         self._let_answer_tokens(sweeper)
+        caller = iam.Role(self, "Scheduler", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
         scheduler.Schedule(
             self,
             "EveryMinute",
             schedule=scheduler.ScheduleExpression.rate(Duration.minutes(1)),
-            target=scheduler_targets.LambdaInvoke(sweeper.function),
+            target=scheduler_targets.LambdaInvoke(sweeper.function, role=caller),
             description="Looks for tasks that nothing else would move",
         )
+        accept_wildcards(caller, "CDK grants all versions of the function", f"{sweeper.function.function_arn}:*")
         return sweeper
 
     def _let_answer_tokens(self, function: PythonFunction) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from pydantic import ValidationError
 
+from backlot.errors import ApiKeyMissing
 from backlot.operations import OperationRequest, RequestContext
 from backlot.submission import MAX_KEY_CHARS
 
@@ -36,8 +37,15 @@ class BadRequest(Exception):
 
 
 def owner(event: APIGatewayProxyEvent) -> str:
-    """Return the id of the API key with which the gateway let the request in."""
-    return event.request_context.identity.api_key_id or ""
+    """Return the id of the API key with which the gateway let the request in.
+
+    Raises:
+        ApiKeyMissing: it does not say.
+    """
+    key_id = event.request_context.identity.api_key_id
+    if not key_id:
+        raise ApiKeyMissing()
+    return key_id
 
 
 def parse_body(event: APIGatewayProxyEvent, model: type[Request], context: RequestContext) -> Request:

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from backlot.errors import (
+    ApiKeyMissing,
     BacklotError,
     CallerError,
     IdempotencyKeyReused,
@@ -13,6 +14,7 @@ from backlot.errors import (
 
 #: The first class that matches decides.
 _STATUS: tuple[tuple[type[BacklotError], HTTPStatus], ...] = (
+    (ApiKeyMissing, HTTPStatus.FORBIDDEN),
     (TaskNotFound, HTTPStatus.NOT_FOUND),
     (OperationNotFound, HTTPStatus.NOT_FOUND),
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -1,9 +1,10 @@
-"""Starts MiniStack with our corrections, in the emulator's own environment: `python launch.py [correction …]`.
+"""Starts MiniStack with our corrections, in the emulator's own environment.
 
-Without arguments all corrections are applied. It is run as a file, not as a module, so that functions which the
-emulator starts do not find our modules by accident.
+`python launch.py --corrections all|none|<name>,… --faults <name>,…`. It is run as a file, not as a module, so that
+functions which the emulator starts do not find our modules by accident.
 """
 
+import argparse
 import importlib
 import pkgutil
 import sys
@@ -11,13 +12,17 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Apply the corrections, then become MiniStack."""
-    folder = Path(__file__).parent / "corrections"
-    wanted = sys.argv[1:] or sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
+    """Apply corrections and faults, then become MiniStack."""
+    parser = argparse.ArgumentParser(description="MiniStack with Backlot's corrections.")
+    parser.add_argument("--corrections", default="all")
+    parser.add_argument("--faults", default="none")
+    options = parser.parse_args()
     sys.argv[1:] = []
-    for name in wanted:
-        if name != "none":
-            importlib.import_module(f"corrections.{name}").apply()
+    for package, wanted in (("corrections", options.corrections), ("faults", options.faults)):
+        folder = str(Path(__file__).parent / package)
+        every = sorted(module.name for module in pkgutil.iter_modules([folder]))
+        for name in {"all": every, "none": []}.get(wanted, wanted.split(",")):
+            importlib.import_module(f"{package}.{name}").apply()
     from ministack.app import main as ministack  # noqa: PLC0415
 
     ministack()

@@ -7,6 +7,7 @@ from aiohttp import web
 from local.stand_ins.ark import Ark
 from local.stand_ins.dashscope import DashScope
 from local.stand_ins.faults import Faults
+from local.stand_ins.pictures import PictureHost
 
 #: Two pictures in base64 fit.
 MAX_BODY_BYTES = 64_000_000
@@ -25,6 +26,7 @@ def main() -> None:
         [
             *faults.routes(),
             *DashScope(options.dashscope_key, faults).routes(),
+            *PictureHost().routes(),
             *Ark(options.ark_key, f"http://localhost:{options.port}", faults).routes(),
             web.get("/_health", _health),
         ]

@@ -1,6 +1,7 @@
 """What the stand-ins do with pictures: find faces, and put one face where a black ellipse is. Classical, and marked."""
 
 import io
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,7 +57,10 @@ def find_faces(pixels: Pixels) -> list[FaceBox]:
     """
     scale = min(1.0, DETECTION_SIDE_PX / max(pixels.shape[:2]))
     grey = cv2.cvtColor(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    squares = _detector().detectMultiScale(cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
+    with _DETECTOR_IS_FREE:
+        squares = _detector().detectMultiScale(
+            cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=5, minSize=(24, 24)
+        )
     boxes = [_face(*(float(value) / scale for value in square)) for square in squares]
     return sorted(boxes, key=lambda box: (box.left - box.right) * (box.bottom - box.top))
 
@@ -101,6 +105,10 @@ def encode(pixels: Pixels, width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif, comment=b"engine: stand-in")
     return buffer.getvalue()
+
+
+#: A cascade keeps its buffers in itself, and two threads in one crash the process.
+_DETECTOR_IS_FREE = threading.Lock()
 
 
 @cache

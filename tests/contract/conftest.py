@@ -1,0 +1,60 @@
+"""Templates of every stage, synthesised once, with cdk-nag's AwsSolutions pack looking on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from cdk.app import add_stage
+from cdk.config import DEV, PROD, Stage, local_stage
+from cdk.packaging import ROOT, host_platform
+
+LOCAL = local_stage(
+    front_door="http://localhost:20000",
+    stand_ins="http://localhost:20001",
+    python=host_platform().python,
+    architecture=host_platform().architecture,
+)
+
+STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A synthesised stage."""
+
+    stage: Stage
+    folder: Path
+    templates: dict[str, dict[str, Any]]
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the properties of all resources of a type, by stack and logical id."""
+        return {
+            f"{stack}/{name}": resource
+            for stack, template in self.templates.items()
+            for name, resource in template["Resources"].items()
+            if resource["Type"] == kind
+        }
+
+
+@pytest.fixture(scope="session")
+def context() -> dict[str, Any]:
+    return json.loads((ROOT / "cdk.json").read_text())["context"]
+
+
+@pytest.fixture(scope="session", params=STAGES)
+def assembly(request, tmp_path_factory, context) -> Assembly:
+    stage = STAGES[request.param]
+    app = App(outdir=str(tmp_path_factory.mktemp(stage.name)), context=context)
+    add_stage(app, stage)
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    folder = Path(app.synth().directory)
+    templates = {
+        path.name.split(".")[0].removeprefix(f"backlot-{stage.name}-"): json.loads(path.read_text())
+        for path in folder.glob("*.template.json")
+    }
+    return Assembly(stage, folder, templates)

@@ -1,0 +1,180 @@
+"""The ASL files: what neither CDK nor the emulator checks."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backlot import errors
+from backlot.operations import catalogue
+from backlot.steps import WorkItem, step_named
+from backlot.tasks import Status
+from cdk.packaging import ROOT
+
+FILES = sorted((ROOT / "stepfunctions").glob("*.asl.json"))
+
+#: Names that AWS gives errors: of Step Functions itself, and of the services that our states call.
+AWS_ERRORS = {
+    "States.ALL",
+    "States.TaskFailed",
+    "SQS.SdkClientException",
+    "SQS.AmazonSQSException",
+    "DynamoDB.ConditionalCheckFailedException",
+}
+
+#: Literals of `status` that a machine may write or ask for.
+STATUS_LITERALS = {f":{status.value}": status.value for status in Status}
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.name.split(".")[0])
+def machine(request) -> dict[str, Any]:
+    return json.loads(request.param.read_text())
+
+
+def tasks(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: state for name, state in machine["States"].items() if state["Type"] == "Task"}
+
+
+def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: state for name, state in tasks(machine).items() if state["Resource"].endswith(".waitForTaskToken")}
+
+
+def targets(state: dict[str, Any]) -> Iterator[str]:
+    for clause in [state, *state.get("Catch", []), *state.get("Choices", [])]:
+        if "Next" in clause:
+            yield clause["Next"]
+    if "Default" in state:
+        yield state["Default"]
+
+
+def test_files_match_the_catalogue():
+    assert [path.name for path in FILES] == [f"{operation.module}.asl.json" for operation in catalogue().values()]
+
+
+def test_machine_keys_stand_in_the_house_order(machine):
+    assert list(machine) == ["Comment", "QueryLanguage", "StartAt", "TimeoutSeconds", "States"]
+    assert machine["QueryLanguage"] == "JSONata"
+    assert isinstance(machine["TimeoutSeconds"], int)
+
+
+def test_every_state_exists_and_is_reached(machine):
+    reached, waiting = set(), [machine["StartAt"]]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += targets(machine["States"][name])
+
+    assert reached == set(machine["States"])
+
+
+def test_every_state_goes_on_or_ends(machine):
+    for name, state in machine["States"].items():
+        ends = state["Type"] in ("Succeed", "Fail") or state.get("End") is True
+        assert ends != bool(list(targets({**state, "Catch": []}))), name
+
+
+def test_every_state_is_a_verb_and_a_noun(machine):
+    assert all(re.fullmatch(r"([A-Z][a-z]+){2,}", name) for name in machine["States"])
+
+
+def test_every_task_has_a_literal_time_limit_below_the_machines(machine):
+    for name, state in tasks(machine).items():
+        assert type(state["TimeoutSeconds"]) is int, name
+        assert state["TimeoutSeconds"] < machine["TimeoutSeconds"], name
+
+
+def test_every_retry_is_limited_and_has_jitter(machine):
+    for name, state in tasks(machine).items():
+        for retry in state["Retry"]:
+            if retry.get("MaxAttempts") != 0:
+                assert {"MaxAttempts", "MaxDelaySeconds", "IntervalSeconds", "BackoffRate"} <= set(retry), name
+                assert retry["JitterStrategy"] == "FULL", name
+
+
+def test_every_task_but_the_last_is_caught_with_its_input(machine):
+    for name, state in tasks(machine).items():
+        caught = state["Catch"][-1]
+        assert caught["ErrorEquals"] == ["States.ALL"], name
+        assert "$states.input" in caught["Output"], name
+        assert caught["Next"] == ("TaskFailed" if name == "RecordFailure" else "RecordFailure"), name
+
+
+def test_every_error_that_is_matched_exists(machine):
+    ours = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    for name, state in tasks(machine).items():
+        matched = {error for clause in [*state["Retry"], *state["Catch"]] for error in clause["ErrorEquals"]}
+        assert matched <= ours | AWS_ERRORS, name
+
+
+def test_work_retries_all_transient_errors_of_ours_and_no_other(machine):
+    transient = {kind.__name__ for kind in errors.TransientError.__subclasses__()}
+    for name, state in work(machine).items():
+        retried = {error for retry in state["Retry"] for error in retry["ErrorEquals"]}
+        assert retried - AWS_ERRORS == transient, name
+
+
+def test_work_items_have_the_fields_of_their_model(machine):
+    for name, state in work(machine).items():
+        body = state["Arguments"]["MessageBody"]
+        assert set(body) == set(WorkItem.model_fields), name
+        assert set(body["input"]) == set(step_named(body["step"]).input.model_fields), name
+        assert "State.RetryCount" in body["attempt"], name
+        assert "Execution.Name" in body["attempt"], name
+
+
+def test_work_states_are_named_like_their_steps(machine):
+    for name, state in work(machine).items():
+        step = state["Arguments"]["MessageBody"]["step"]
+        assert name == step.title().replace("-", "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.split(".")[0])
+def test_work_items_name_the_operation_of_their_file(path):
+    for state in work(json.loads(path.read_text())).values():
+        assert state["Arguments"]["MessageBody"]["operation"].replace("-", "_") == path.name.split(".")[0]
+
+
+def test_expressions_fill_their_whole_string(machine):
+    def strings(value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from strings(inner)
+
+    for text in strings(machine):
+        if "{%" in text or "%}" in text:
+            assert re.fullmatch(r"\{% .+ %\}", text), text
+
+
+def test_records_are_written_to_open_tasks_only(machine):
+    for name in ("RecordCompletion", "RecordFailure"):
+        arguments = machine["States"][name]["Arguments"]
+        assert arguments["ConditionExpression"] == "#status IN (:pending, :processing)"
+        literals = {
+            key: value["S"] for key, value in arguments["ExpressionAttributeValues"].items() if key in STATUS_LITERALS
+        }
+        assert literals.items() <= STATUS_LITERALS.items()
+
+
+@pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
+def test_transitions_of_the_happy_path_are_as_the_catalogue_says(operation):
+    machine = json.loads((ROOT / "stepfunctions" / f"{operation.module}.asl.json").read_text())
+
+    def longest(name: str) -> int:
+        state = machine["States"][name]
+        ahead = [longest(target) for target in targets({**state, "Catch": []})]
+        return 1 + max(ahead, default=0)
+
+    assert longest(machine["StartAt"]) + 1 == operation.transitions
+    if len(operation.steps) == 1:
+        assert operation.transitions <= 4
+
+
+@pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
+def test_steps_of_the_catalogue_are_those_of_the_machine(operation):
+    machine = json.loads((ROOT / "stepfunctions" / f"{operation.module}.asl.json").read_text())
+    assert tuple(state["Arguments"]["MessageBody"]["step"] for state in work(machine).values()) == operation.steps
