@@ -27,7 +27,7 @@ node_modules/ready: package-lock.json
 	npm ci --silent --no-audit --no-fund
 	touch $@
 
-.build/layers/ready: requirements/layer.txt .venv/ready
+.build/layers/ready: requirements/layer.txt cdk/packaging.py .venv/ready
 	$(VENV)/python -m cdk.packaging
 	touch $@
 

@@ -30,7 +30,9 @@ _NEVER = tuple(
 
 
 def literal_address(host: str) -> IPAddress | None:
-    """Read a host as an address, in every notation that a resolver would accept (`127.1`, `0x7f000001`, `[::1]`).
+    """Read a host as an address, in every notation that a resolver would accept.
+
+    Those are `127.1`, `0x7f000001`, `[::1]` and the like, also with the dot that ends an absolute name: `127.0.0.1.`.
 
     Args:
         host: a URL's host, without port; IPv6 with or without brackets.
@@ -38,7 +40,7 @@ def literal_address(host: str) -> IPAddress | None:
     Returns:
         The address, or None if the host is a name.
     """
-    bare = host.removeprefix("[").removesuffix("]").split("%", 1)[0]
+    bare = host.removeprefix("[").removesuffix("]").split("%", 1)[0].rstrip(".")
     try:
         return ipaddress.ip_address(bare)
     except ValueError:

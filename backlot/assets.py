@@ -7,27 +7,50 @@ from datetime import UTC, datetime
 #: One year, in seconds: a key is never written with other content, so that the CDN and browsers may keep it.
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 
+#: Largest image file that is taken in, bytes.
+MAX_IMAGE_BYTES = 20_000_000
+
 MASK_PREFIX = "images/face_swap/"
 SEEDREAM_PREFIX = "seedream/"
+PORTRAIT_PREFIX = "portraits/"
 
-_MASK_KEY = re.compile(re.escape(MASK_PREFIX) + r"\d{8}_\d{6}_[0-9a-f]{16}\.png")
+#: Pictures of faces that came within requests; nobody may name them, and they are deleted after an hour.
+FACE_PREFIX = "faces/"
+
+#: What clients put into the bucket by a form of ours, and what requests carried themselves.
+UPLOAD_PREFIX = "uploads/"
+INLINE_PREFIX = "uploads/inline/"
+
+#: File name endings of uploads by content type.
+UPLOAD_ENDINGS = {
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/webp": "webp",
+    "image/gif": "gif",
+    "image/bmp": "bmp",
+    "image/tiff": "tiff",
+}
+
+_MASK_KEY = re.compile(re.escape(MASK_PREFIX) + r"[0-9]{8}_[0-9]{6}_[0-9a-f]{16}\.png")
 
 #: File name endings by content type; what SeeDream answers with, and PNG for what we draw ourselves.
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
-def result_key(prefix: str, task_id: str, step: str, created_ms: int, content_type: str) -> str:
+def result_key(prefix: str, task_id: str, step: str, created_ms: int, content_type: str, *, index: int = 0) -> str:
     """Name the object of a step's result: `<prefix><UTC YYYYMMDD_HHMMSS>_<16 hex>.<ending>`.
 
-    The name follows from the task and the step alone, so that a step which is run again after a crash writes the same
-    object and leaves nothing behind; it cannot be guessed without the task's id.
+    The name follows from the task, the step and the picture's place alone, so that a step which is run again after a
+    crash writes the same objects and leaves nothing behind; it cannot be guessed without the task's id.
 
     Args:
         created_ms: when the task was submitted, Unix milliseconds.
         content_type: one of image/png, image/jpeg, image/webp.
+        index: which of the step's results, counted from 0.
     """
     moment = datetime.fromtimestamp(created_ms / 1000, UTC)
-    digest = hashlib.sha256(f"{task_id}/{step}".encode()).hexdigest()[:16]
+    name = f"{task_id}/{step}/{index}" if index else f"{task_id}/{step}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{prefix}{moment:%Y%m%d_%H%M%S}_{digest}.{_ENDINGS[content_type]}"
 
 

@@ -3,15 +3,22 @@
     BacklotError
     ├── CallerError                 the request cannot succeed as it stands; never retried
     │   ├── ApiKeyMissing
+    │   ├── RequestTooLarge
     │   ├── TaskNotFound
     │   ├── OperationNotFound
     │   ├── IdempotencyKeyReused
+    │   ├── TaskHasEnded
+    │   ├── TaskNotFailed
+    │   ├── Cancelled
     │   ├── ImageUrlRefused
     │   ├── ImageNotFetched
     │   ├── ImageTooLarge
     │   ├── ImageUnreadable
     │   ├── ImageShapeRefused
     │   ├── NoFaceFound
+    │   ├── NoFaceMatched
+    │   ├── FaceUnfit
+    │   ├── FaceForgotten
     │   ├── FaceIndexOutOfRange
     │   └── ContentRefused
     ├── TransientError              the same step may succeed later; retried by the state machine
@@ -24,6 +31,7 @@
         ├── ProviderTimedOut
         ├── MaybePaid
         ├── DeadLettered
+        ├── NotStarted
         ├── TimedOut
         ├── Aborted
         └── Unexpected
@@ -60,6 +68,11 @@ class BacklotError(Exception):
         """Return the public code, `NoFaceFound` → `NO_FACE_FOUND`."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
 
+    @classmethod
+    def meaning(cls) -> str:
+        """Return a sentence for an error of which only the name is known, so that its fields cannot be filled in."""
+        return cls.sentence if "{" not in cls.sentence else (cls.__doc__ or cls.remedy).splitlines()[0]
+
 
 class CallerError(BacklotError):
     """The request cannot succeed as it stands."""
@@ -82,6 +95,13 @@ class ApiKeyMissing(CallerError):
     remedy = "Send a key of this deployment in the header x-api-key."
 
 
+class RequestTooLarge(CallerError):
+    """A request's body is larger than a function can be given."""
+
+    sentence = "The request has {size_bytes} bytes, {limit_bytes} are allowed"
+    remedy = "Send URLs of images instead of images."
+
+
 class TaskNotFound(CallerError):
     """No task of this id belongs to the caller's API key."""
 
@@ -101,6 +121,27 @@ class IdempotencyKeyReused(CallerError):
 
     sentence = "The Idempotency-Key was used before with another request."
     remedy = "Send the first request again unchanged, or choose a new key."
+
+
+class TaskHasEnded(CallerError):
+    """A task was to be cancelled that has ended already."""
+
+    sentence = "The task is {status} already"
+    remedy = "Nothing is left to cancel; read the task."
+
+
+class TaskNotFailed(CallerError):
+    """A task was to be retried that has not failed."""
+
+    sentence = "Only failed tasks can be retried; this one is {status}"
+    remedy = "Wait until the task has ended, or submit a new one."
+
+
+class Cancelled(CallerError):
+    """The task was cancelled by its owner; what its execution ends with."""
+
+    sentence = "The task was cancelled"
+    remedy = "Submit again if it is wanted after all."
 
 
 class ImageUrlRefused(CallerError):
@@ -143,6 +184,27 @@ class NoFaceFound(CallerError):
 
     sentence = "No faces detected in the image"
     remedy = "Send a picture in which a face is clearly visible."
+
+
+class NoFaceMatched(CallerError):
+    """The detector found no face that `face_position_prompt` describes."""
+
+    sentence = "No face in the image fits the face_position_prompt"
+    remedy = "Describe who is meant in other words, or leave face_position_prompt out and count by face_index."
+
+
+class FaceUnfit(CallerError):
+    """The picture of a face is too small, blurred, dark or bright to keep its identity; nothing was paid."""
+
+    sentence = "The face cannot be used: {reason}"
+    remedy = "Take a sharp picture in even light in which the face is at least 112 px wide and looks into the camera."
+
+
+class FaceForgotten(CallerError):
+    """The picture of a face was deleted before the work began; faces are kept for an hour."""
+
+    sentence = "The picture of the face is not kept any more"
+    remedy = "Send the request again with its picture."
 
 
 class FaceIndexOutOfRange(CallerError):
@@ -214,8 +276,16 @@ class MaybePaid(DefectError):
 class DeadLettered(DefectError):
     """A step's message was received as often as its queue allows without being answered."""
 
-    sentence = "The step was started {receives} times and never finished"
-    remedy = "Submit again; the operator finds the message in {queue} and the reason in the worker's log."
+    sentence = "The step was started {receives} times and never finished; its message is in {queue}"
+    remedy = "Submit again; the operator finds the message in the dead-letter queue and the reason in the worker's log."
+    retry = True
+
+
+class NotStarted(DefectError):
+    """Step Functions throttles us or cannot be reached, so that a task could not be retried."""
+
+    sentence = "The task cannot be started for the moment"
+    remedy = "Send the request again in a few seconds."
     retry = True
 
 
@@ -244,7 +314,8 @@ class Unexpected(DefectError):
 
 
 def _tree(root: type[BacklotError]) -> dict[str, type[BacklotError]]:
-    named = {root.__name__: root}
+    """Return the errors that can occur, by name; those that only group others have no sentence and are left out."""
+    named = {root.__name__: root} if hasattr(root, "sentence") else {}
     for child in root.__subclasses__():
         named |= _tree(child)
     return named

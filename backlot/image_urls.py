@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from backlot.addresses import is_public, literal_address
 from backlot.errors import ImageUrlRefused
@@ -11,14 +11,18 @@ from backlot.errors import ImageUrlRefused
 #: Longest URL that is accepted; presigned S3 URLs with a session token have about 1 800 characters.
 MAX_URL_CHARS = 8192
 
+#: Longest key of an object, bytes in UTF-8. Source: S3's naming rules, read 2026-11-20.
+MAX_KEY_BYTES = 1024
+
 #: Keys that a caller may name as input: results of ours, and what was uploaded for us.
-READABLE_PREFIXES = ("images/", "seedream/", "uploads/")
+READABLE_PREFIXES = ("images/", "portraits/", "seedream/", "uploads/")
 
 #: Names that mean this host or this network wherever they are resolved.
-_LOCAL_NAME = re.compile(r"(^|\.)(localhost|local|internal|intranet|lan|home\.arpa)$")
+_LOCAL_NAME = re.compile(r"(^|\.)(localhost|localdomain|local|internal|intranet|lan|home\.arpa)$")
 
 #: Space, control characters and the backslash, which parsers read in different ways.
 _ILLEGAL = re.compile(r"[\x00-\x20\x7f\\]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,19 @@ class ImageUrlPolicy:
             ImageUrlRefused: it is malformed, too long, of another scheme, has a user, names a foreign bucket, or a host
                 that is local or not public.
         """
-        if not url or len(url) > MAX_URL_CHARS:
-            raise ImageUrlRefused(reason=f"it has {len(url)} characters; 1 to {MAX_URL_CHARS} are allowed")
-        if _ILLEGAL.search(url):
-            raise ImageUrlRefused(reason="it contains a space, a control character or a backslash")
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise ImageUrlRefused(reason="it is not a well-formed URL") from error
-        if parts.scheme == "s3" or self.is_cdn(url):
+        if url.startswith("s3:") or self.is_cdn(url):
+            self._check_form(url)
             self._check_own(url)
-            return
+        else:
+            self.check_foreign(url)
+
+    def check_foreign(self, url: str) -> None:
+        """Refuse a URL of a host that is not ours, if it must not be reached whatever its name resolves to.
+
+        Raises:
+            ImageUrlRefused: as for `check`.
+        """
+        parts, port = self._check_form(url)
         if parts.scheme not in ("http", "https"):
             raise ImageUrlRefused(reason=f"the scheme {parts.scheme!r} is not https or s3")
         if not parts.hostname:
@@ -70,6 +75,20 @@ class ImageUrlPolicy:
         if parts.scheme == "http":
             raise ImageUrlRefused(reason="plain http is not allowed; use https")
         self._check_host(parts.hostname)
+
+    @staticmethod
+    def _check_form(url: str) -> tuple[SplitResult, int | None]:
+        """Return the URL's parts and its port."""
+        if not url or len(url) > MAX_URL_CHARS:
+            raise ImageUrlRefused(reason=f"it has {len(url)} characters; 1 to {MAX_URL_CHARS} are allowed")
+        if _ILLEGAL.search(url):
+            raise ImageUrlRefused(reason="it contains a space, a control character or a backslash")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ImageUrlRefused(reason="it is not a well-formed URL") from error
+        return parts, port
 
     def is_insecure(self, host: str, port: int) -> bool:
         """Tell whether the stage's configuration lists this host for plain http and private addresses."""
@@ -99,6 +118,8 @@ class ImageUrlPolicy:
             raise ImageUrlRefused(reason=f"keys of this bucket begin with {', '.join(READABLE_PREFIXES)}")
         if ".." in key.split("/"):
             raise ImageUrlRefused(reason="the key contains a '..' segment")
+        if _CONTROL.search(key) or len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES:
+            raise ImageUrlRefused(reason=f"keys have no control characters and at most {MAX_KEY_BYTES} bytes")
 
     def _check_host(self, host: str) -> None:
         address = literal_address(host)

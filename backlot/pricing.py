@@ -6,7 +6,11 @@ AWS prices are those of us-east-1 without free tiers.
 
 from dataclasses import dataclass
 
+from backlot.seedream_models import model_of
 from backlot.tasks import CostItem
+
+#: Up to this size 5.0 pro has a lower price, pixels.
+SMALL_IMAGE_PX = 2_360_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ _LITELLM = (
     "litellm 1.109.1 model_prices_and_context_window_backup.json, after alibabacloud.com/help/en/model-studio/models"
 )
 _SEEDREAM = "ComfyUI comfy_api_nodes/nodes_bytedance.py price badges (BytePlus list prices)"
+_PULID = "fal.ai/models/fal-ai/flux-pulid/llms.txt"
+_FLUX = "litellm 1.109.1 model_prices_and_context_window_backup.json"
+_FLUX_EDIT = "a figure nobody has confirmed; fal's own price list needs a key: api.fal.ai/v1/models/pricing"
 _AWS = "AWS list prices for us-east-1, from public calculators; check against the vendor's pages before budgeting"
 
 PROVIDER_PRICES: dict[str, Price] = {
@@ -38,7 +45,12 @@ PROVIDER_PRICES: dict[str, Price] = {
     "seedream-4-0/image": Price(0.03, "image", _SEEDREAM, "2026-11-20"),
     "seedream-4-5/image": Price(0.04, "image", _SEEDREAM, "2026-11-20"),
     "seedream-5-0/image": Price(0.035, "image", _SEEDREAM, "2026-11-20"),
+    "seedream-5-0-pro/small-image": Price(0.045, "image of at most 2.36 megapixels", _SEEDREAM, "2026-11-20"),
     "seedream-5-0-pro/image": Price(0.09, "image", _SEEDREAM, "2026-11-20"),
+    "fal-ai/flux-pulid/megapixel": Price(0.0333, "megapixel", _PULID, "2026-11-20"),
+    "fal-ai/flux/schnell/megapixel": Price(0.003, "megapixel", _FLUX, "2026-11-20"),
+    "fal-ai/flux/dev/megapixel": Price(0.025, "megapixel", _FLUX, "2026-11-20"),
+    "fal-ai/flux/dev/image-to-image/megapixel": Price(0.03, "megapixel", _FLUX_EDIT, "2026-11-20"),
 }
 
 AWS_PRICES: dict[str, Price] = {
@@ -69,14 +81,45 @@ def price_key(model: str, unit: str) -> str:
     return max(known, key=len, default=f"{model}/{unit}")
 
 
+def megapixels(width: int, height: int) -> int:
+    """Return as how many megapixels a picture is billed: a megapixel is 1024 by 1024 px, and begun ones count.
+
+    Args:
+        width: pixels.
+        height: pixels.
+    """
+    return -(-width * height // 2**20)
+
+
 def charge(item: str, quantity: float) -> CostItem:
     """Price a quantity of something; what has no known price costs 0 and keeps its name, so that it is seen."""
     price = PROVIDER_PRICES.get(item) or AWS_PRICES.get(item)
     return CostItem(item=item, quantity=quantity, usd=round(quantity * price.usd, 9) if price else 0.0)
 
 
+def image_charges(model: str, billed: int, made_px: list[int]) -> list[CostItem]:
+    """Price pictures of SeeDream.
+
+    Args:
+        model: as an answer names it.
+        billed: how many pictures the provider counts.
+        made_px: pixels of those that are known, for models that charge by size; the others count as large.
+    """
+    known = model_of(model)
+    family = known.family if known else model
+    small = sum(pixels <= SMALL_IMAGE_PX for pixels in made_px) if f"{family}/small-image" in PROVIDER_PRICES else 0
+    counts = {f"{family}/small-image": small, f"{family}/image": billed - small}
+    return [charge(item, quantity) for item, quantity in counts.items() if quantity > 0]
+
+
 def aws_cost(
-    *, steps: int, transitions: int, worker_gb_seconds: float, image_reads: int, api_requests: int = 2
+    *,
+    steps: int,
+    transitions: int,
+    worker_gb_seconds: float,
+    image_reads: int,
+    image_writes: int = 1,
+    api_requests: int = 2,
 ) -> list[CostItem]:
     """Estimate what AWS charges for one task, item by item.
 
@@ -85,6 +128,7 @@ def aws_cost(
         transitions: state transitions, the start among them.
         worker_gb_seconds: memory times duration of the worker Lambda.
         image_reads: objects read from the bucket.
+        image_writes: objects written to it.
         api_requests: calls of the REST API: the submission and the reads of the status.
     """
     writes = 4 + 5 * steps
@@ -96,6 +140,6 @@ def aws_cost(
         charge("sqs/request", 3 * steps),
         charge("dynamodb/write", writes),
         charge("dynamodb/read", api_requests),
-        charge("s3/put", steps),
+        charge("s3/put", image_writes),
         charge("s3/get", image_reads),
     ]

@@ -6,6 +6,11 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 
+def starts_from_snapshot() -> bool:
+    """Tell whether this is the start whose memory Lambda keeps, and from which later starts go on (SnapStart)."""
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"  # noqa: TID251
+
+
 class EnvironmentSettings(BaseModel):
     """A deployable's settings: each field is read from the variable of the same name in capitals.
 

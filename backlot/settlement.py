@@ -4,8 +4,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backlot.clock import Clock
-from backlot.errors import Aborted, TimedOut, Unexpected
-from backlot.tasks import Task
+from backlot.errors import Aborted, NotStarted, TimedOut, Unexpected
+from backlot.submission import Executions
+from backlot.tasks import Task, parse_execution_name
+
+#: What the state machine that delivers webhooks is called, beside those of the operations.
+WEBHOOK_MACHINE = "deliver-webhook"
 
 #: Ends of an execution, as Step Functions calls them, that may have left the task open.
 _UNRECORDED = {"TIMED_OUT": TimedOut, "ABORTED": Aborted, "FAILED": Unexpected}
@@ -14,11 +18,14 @@ _UNRECORDED = {"TIMED_OUT": TimedOut, "ABORTED": Aborted, "FAILED": Unexpected}
 class TaskSettler(Protocol):
     """The part of the task store that the settlement needs."""
 
-    def fail(self, task_id: str, *, error_name: str, error_message: str, now_ms: int) -> Task | None:
-        """End a task as failed, if it is open."""
+    def fail(self, task_id: str, *, retries: int, error_name: str, error_message: str, now_ms: int) -> Task | None:
+        """End a task as failed, if it is open and this is its current execution."""
 
-    def settle(self, task_id: str, now_ms: int) -> Task | None:
-        """Note that a finished task was counted, and return it; None if that was noted before or it is not finished."""
+    def settle(self, task_id: str, *, retries: int, now_ms: int) -> Task | None:
+        """Note that a finished task was counted, and return it; None if it was noted, is open or is retried since."""
+
+    def get(self, task_id: str) -> Task | None:
+        """Read a task."""
 
 
 class TaskCounter(Protocol):
@@ -34,11 +41,13 @@ class Settlement:
 
     Args:
         tasks: the task store.
+        executions: where the delivery of webhooks is started.
         metrics: where ended tasks are counted.
         clock: Unix time in milliseconds.
     """
 
     tasks: TaskSettler
+    executions: Executions
     metrics: TaskCounter
     clock: Clock
 
@@ -51,12 +60,30 @@ class Settlement:
 
         Returns:
             The task, if this call counted it.
+
+        Raises:
+            NotStarted: the delivery of its webhook cannot be started for the moment; to be settled again.
         """
-        task_id = execution_name.split(".", 1)[0]
+        task_id, retries = parse_execution_name(execution_name)
         error = _UNRECORDED.get(status)
         if error is not None:
-            self.tasks.fail(task_id, error_name=error.__name__, error_message=error.sentence, now_ms=self.clock())
-        task = self.tasks.settle(task_id, self.clock())
+            self.tasks.fail(
+                task_id,
+                retries=retries,
+                error_name=error.__name__,
+                error_message=error.sentence,
+                now_ms=self.clock(),
+            )
+        self._tell(task_id, retries)
+        task = self.tasks.settle(task_id, retries=retries, now_ms=self.clock())
         if task is not None:
             self.metrics.ended(task)
         return task
+
+    def _tell(self, task_id: str, retries: int) -> None:
+        """Start the delivery of the task's webhook, if somebody wants one; doing so again changes nothing."""
+        task = self.tasks.get(task_id)
+        if task is None or task.callback_url is None or not task.status.is_final or task.retries != retries:
+            return
+        if not self.executions.start(WEBHOOK_MACHINE, task.execution_name, {"task_id": task_id, "attempt": 0}):
+            raise NotStarted()

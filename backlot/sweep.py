@@ -6,8 +6,10 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
+from backlot.assets import FACE_PREFIX
 from backlot.clock import Clock
 from backlot.errors import DeadLettered
+from backlot.faces import KEEP_S
 from backlot.steps import WorkItem
 from backlot.submission import Executions, start
 from backlot.tasks import Task
@@ -45,6 +47,13 @@ class DeadLetters(Protocol):
         """Look at messages without taking them."""
 
 
+class FaceObjects(Protocol):
+    """The bucket's pictures of faces."""
+
+    def delete_older(self, prefix: str, before_s: int) -> int:
+        """Delete objects that were written before then, Unix seconds; return how many."""
+
+
 class PendingTasks(Protocol):
     """The part of the task store that the sweep needs."""
 
@@ -68,12 +77,14 @@ class Swept:
         unreadable: messages in the dead-letter queue that are no work items.
         started: tasks whose execution was started, or found to exist.
         not_started: tasks whose execution could not be started.
+        faces_deleted: pictures of faces whose hour was over.
     """
 
     dead_letters: int = 0
     unreadable: int = 0
     started: int = 0
     not_started: int = 0
+    faces_deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,7 @@ class Sweep:
         executions: starts executions.
         dead_letters: the dead-letter queues.
         tokens: answers state machines.
+        faces: the bucket's pictures of faces.
         clock: Unix time in milliseconds.
     """
 
@@ -92,17 +104,19 @@ class Sweep:
     executions: Executions
     dead_letters: list[DeadLetters]
     tokens: TokenFailer
+    faces: FaceObjects
     clock: Clock
 
     def run(self) -> Swept:
-        """Fail the tasks of dead letters, and start tasks whose execution was never started."""
+        """Fail the tasks of dead letters, start tasks whose execution was never started, delete old faces."""
         failed, unreadable = self._fail_dead_letters()
         now_s = self.clock() // 1000
         unstarted = self.tasks.pending(
             after_s=now_s - UNSTARTED_BEFORE_S, before_s=now_s - UNSTARTED_AFTER_S, limit=MAX_TASKS
         )
         started = [start(self.executions, task) for task in unstarted]
-        return Swept(failed, unreadable, sum(started), len(started) - sum(started))
+        deleted = self.faces.delete_older(FACE_PREFIX, now_s - KEEP_S)
+        return Swept(failed, unreadable, sum(started), len(started) - sum(started), deleted)
 
     def _fail_dead_letters(self) -> tuple[int, int]:
         failed = unreadable = 0

@@ -1,13 +1,14 @@
 """The task: what a client asked for, and what has become of it, as `task_store` keeps it."""
 
+import base64
 import json
 import re
 import uuid
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator, model_validator
 
 from backlot.errors import BacklotError, Unexpected, error_class
 
@@ -43,9 +44,38 @@ def is_task_id(text: str) -> bool:
     return _TASK_ID.fullmatch(text) is not None
 
 
+def parse_execution_name(name: str) -> tuple[str, int]:
+    """Return the task id and the number of the retry that an execution's name says."""
+    task_id, _, retries = name.partition(".")
+    return task_id, int(retries or 0)
+
+
 def job_type(operation: str) -> str:
     """Return the `job_type` that the servers which Backlot replaces kept for an operation: its jobs path."""
     return f"/api/v1/{operation}/jobs"
+
+
+class TaskCursor(BaseModel):
+    """Where a page of a listing ended: the last task that it looked at."""
+
+    created_ms: int
+    task_id: str
+
+    def encode(self) -> str:
+        """Return it as one word."""
+        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str) -> "TaskCursor":
+        """Read what `encode` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            return cls.model_validate_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        except ValueError as error:
+            raise ValueError("not a cursor") from error
 
 
 class CostItem(BaseModel):
@@ -71,7 +101,7 @@ class StepTimings(BaseModel):
         fetch_s: reading input images.
         provider_s: waiting for the provider.
         image_s: decoding, drawing and encoding pixels.
-        store_s: writing results.
+        store_s: reading results from the provider and writing them.
     """
 
     queued_s: float = 0.0
@@ -82,15 +112,51 @@ class StepTimings(BaseModel):
     store_s: float = 0.0
 
 
+class MadeImage(BaseModel):
+    """A picture that was made and stored.
+
+    Args:
+        result_url: on the CDN.
+        width: pixels.
+        height: pixels.
+        content_type: as sniffed.
+    """
+
+    result_url: str
+    width: int
+    height: int
+    content_type: str
+
+
+class ImageError(BaseModel):
+    """Why a picture was not made.
+
+    Args:
+        code: public code of an error, see `backlot.errors`.
+        message: that error's sentence.
+    """
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BacklotError) -> Self:
+        """Describe an error."""
+        return cls(code=error.code(), message=str(error))
+
+
+class FailedImage(BaseModel):
+    """A picture of a batch that was not made, while others were."""
+
+    error: ImageError
+
+
 class StepOutput(BaseModel):
     """What a step gives back to its state machine: places and numbers, never pixels.
 
     Args:
         step: the step's name.
-        result_url: the result on the CDN.
-        width: of the result, pixels.
-        height: of the result, pixels.
-        content_type: of the result, as sniffed.
+        images: what it made, in the provider's order; at least one was made.
         provider: whose API was called; empty for a step that calls none.
         model: as the provider's answer names it.
         cost: what the provider charged.
@@ -99,21 +165,78 @@ class StepOutput(BaseModel):
     """
 
     step: str
-    result_url: str
-    width: int
-    height: int
-    content_type: str
+    images: list[MadeImage | FailedImage]
     provider: str
     model: str
     cost: list[CostItem]
     detail: dict[str, Any]
     timings: StepTimings = StepTimings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_image(cls, values: Any) -> Any:
+        """Read what was written when every step made one picture and said itself where it lies."""
+        if isinstance(values, dict) and "images" not in values:
+            return values | {"images": [{name: values.get(name) for name in MadeImage.model_fields}]}
+        return values
+
+    @field_validator("images")
+    @classmethod
+    def _something_was_made(cls, images: list[MadeImage | FailedImage]) -> list[MadeImage | FailedImage]:
+        if not any(isinstance(image, MadeImage) for image in images):
+            raise ValueError("no image was made")
+        return images
+
+    @property
+    def made(self) -> list[MadeImage]:
+        """The pictures that were made."""
+        return [image for image in self.images if isinstance(image, MadeImage)]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def result_url(self) -> str:
+        """The first picture on the CDN."""
+        return self.made[0].result_url
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def width(self) -> int:
+        """Of the first picture, pixels."""
+        return self.made[0].width
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def height(self) -> int:
+        """Of the first picture, pixels."""
+        return self.made[0].height
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def content_type(self) -> str:
+        """Of the first picture."""
+        return self.made[0].content_type
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cost_usd(self) -> float:
         """Sum of `cost`, US dollars."""
         return round(sum(item.usd for item in self.cost), 9)
+
+
+class Delivery(BaseModel):
+    """An attempt to tell a client's server that its task has ended.
+
+    Args:
+        at_ms: when it was made, Unix milliseconds.
+        took_ms: how long it took.
+        status: HTTP status of the answer, None without one.
+        error: why it was no success, None if it was one.
+    """
+
+    at_ms: int
+    took_ms: int
+    status: int | None = None
+    error: str | None = None
 
 
 class Task(BaseModel):
@@ -128,6 +251,9 @@ class Task(BaseModel):
         started_ms: when a worker first took it, Unix milliseconds.
         completed_ms: when it ended, Unix milliseconds.
         expires_at: when the record may be deleted, Unix seconds.
+        retries: how often the task was retried after it had failed.
+        callback_url: who is told when it has ended.
+        deliveries: the attempts to tell.
         steps: outputs of the steps that were done, in their order.
         error_name: name of the error that ended it, see `backlot.errors`.
         error_message: that error's sentence.
@@ -147,6 +273,9 @@ class Task(BaseModel):
     started_ms: int | None = None
     completed_ms: int | None = None
     expires_at: int
+    retries: int = 0
+    callback_url: str | None = None
+    deliveries: list[Delivery] = Field(default_factory=list)
     result_url: str | None = None
     steps: list[StepOutput] = Field(default_factory=list)
     error_name: str | None = None
@@ -159,9 +288,13 @@ class Task(BaseModel):
         """Make the record of a task that was just submitted.
 
         Args:
+            request: as the operation's model dumps it.
             now_ms: the time, Unix milliseconds.
             days: how long the record is kept.
         """
+        # Whom to tell is no part of the work, and no business of the state machine.
+        callback_url = request.get("callback_url")
+        request = {name: value for name, value in request.items() if name != "callback_url"}
         return cls(
             task_id=task_id,
             operation=operation,
@@ -173,6 +306,7 @@ class Task(BaseModel):
             updated_at=now_ms // 1000,
             created_ms=now_ms,
             expires_at=now_ms // 1000 + days * 86_400,
+            callback_url=callback_url,
         )
 
     @classmethod
@@ -188,8 +322,13 @@ class Task(BaseModel):
 
     def record(self) -> dict[str, Any]:
         """Return the item that `task_store` keeps; what is not known yet is absent."""
-        values = self.model_dump(mode="json", exclude_none=True, exclude={"steps", "expires_at"})
+        values = self.model_dump(mode="json", exclude_none=True, exclude={"steps", "expires_at", "deliveries"})
         return values | {"request": json.dumps(self.request, ensure_ascii=False), "ttl": self.expires_at}
+
+    @property
+    def execution_name(self) -> str:
+        """Name of the task's current execution: its id, followed by `.<n>` for the n-th retry."""
+        return f"{self.task_id}.{self.retries}" if self.retries else self.task_id
 
     @property
     def error(self) -> type[BacklotError] | None:
@@ -198,12 +337,12 @@ class Task(BaseModel):
 
     @property
     def public_error_message(self) -> str | None:
-        """The sentence for clients: an error of ours in its own words, what AWS reports in ours."""
+        """The sentence for clients: an error of ours in its own words, what AWS reports and what has none in ours."""
         error = self.error
         if error is None:
             return None
         ours = error.__name__ == self.error_name and error is not Unexpected
-        return self.error_message if ours and self.error_message else error.sentence
+        return self.error_message if ours and self.error_message else error.meaning()
 
     @property
     def cost_usd(self) -> float | None:

@@ -1,1 +1,1 @@
-"""Measurements: ratios, side by side in one run."""
+"""Measurements of a deployment in local mode; `python -m bench` takes them all. See docs/performance.md."""

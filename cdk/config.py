@@ -4,6 +4,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backlot.providers.seedream import EXTRA_IMAGE_S
+from backlot.seedream_models import MAX_PICTURES, MODELS, OFFERED
+from backlot.steps import AFTER_PAYING_S
+
 
 class _Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +39,18 @@ class ApiKey(_Config):
     plan: str
 
 
+class ProviderLimit(_Config):
+    """What the account may ask of a provider; more is put off, and does not fail.
+
+    Args:
+        requests_per_minute: calls begun in a minute; None for no limit of ours.
+        concurrent: calls at work at once; None for no limit of ours.
+    """
+
+    requests_per_minute: int | None = Field(default=None, ge=1, le=60_000)
+    concurrent: int | None = Field(default=None, ge=1, le=1000)
+
+
 class Providers(_Config):
     """The paid APIs.
 
@@ -43,16 +59,41 @@ class Providers(_Config):
         qwen_vl_model: the face detector.
         dashscope_limit_s: longest wait for the detector, seconds.
         ark_base_url: Volcano Engine Ark, or BytePlus ModelArk.
-        seedream_model: model id or endpoint id.
-        ark_limit_s: longest wait for a picture, seconds.
+        seedream_model: model id or endpoint id; asked when a request names none.
+        seedream_models: what requests may name: by alias, the model id or endpoint id.
+        ark_limit_s: longest wait for one picture, seconds; a batch is waited for longer.
+        fal_base_url: of fal's queue.
+        fal_jwks_url: where fal publishes the keys that it signs webhooks with.
+        fal_call_limit_s: longest wait for an answer of the queue itself, seconds.
+        portrait_model: fal's model for portraits of a face.
+        harmonize_model: fal's model that goes over a portrait.
+        job_first_look_s: after how long a job is looked at whose webhook has not come, seconds.
+        job_limit_s: longest wait for a job, its time in the provider's queue included, seconds.
+        rate_limits: by provider, as the provider's console shows them for the account.
     """
 
     dashscope_base_url: str = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
     qwen_vl_model: str = "qwen3-vl-plus"
     dashscope_limit_s: float = 60
     ark_base_url: str = "https://ark.cn-beijing.volces.com/api/v3"
-    seedream_model: str = "doubao-seedream-4-0-250828"
+    seedream_model: str = OFFERED["4.0"]
+    seedream_models: dict[str, str] = OFFERED
     ark_limit_s: float = 180
+    fal_base_url: str = "https://queue.fal.run"
+    fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_call_limit_s: float = 30
+    portrait_model: str = "fal-ai/flux-pulid"
+    harmonize_model: str = "fal-ai/flux/dev/image-to-image"
+    job_first_look_s: float = Field(default=15, gt=0, le=120)
+    job_limit_s: float = Field(default=900, gt=0, le=7200)
+    rate_limits: dict[str, ProviderLimit] = {}
+
+    @model_validator(mode="after")
+    def _models_are_known(self) -> Self:
+        unknown = set(self.seedream_models) - set(MODELS)
+        if unknown:
+            raise ValueError(f"seedream_models names aliases that do not exist: {', '.join(sorted(unknown))}")
+        return self
 
 
 class Worker(_Config):
@@ -61,14 +102,14 @@ class Worker(_Config):
     Args:
         concurrency: messages at work at once; SQS allows 2 to 1000.
         memory_mb: of the function; pictures of 50 megapixels need 1.5 GB.
-        timeout_s: of one message; must be below the queue's visibility.
+        timeout_s: of one message; must be below the queue's visibility, and long enough for a batch of 15 pictures.
         visibility_s: after how long a message of a vanished worker comes back.
         max_receives: after how many receives it goes to the dead-letter queue.
     """
 
     concurrency: int = Field(default=50, ge=2, le=1000)
     memory_mb: int = Field(default=2048, ge=512, le=10_240)
-    timeout_s: int = Field(default=300, ge=30, le=900)
+    timeout_s: int = Field(default=590, ge=30, le=900)
     visibility_s: int = Field(default=600, ge=30, le=43_200)
     max_receives: int = Field(default=3, ge=1, le=100)
 
@@ -120,6 +161,8 @@ class Stage(_Config):
         keep_data: whether the bucket and the tables outlive the stacks.
         result_days: how long results lie in the bucket, and task records in the table.
         cdn_base_url: where the CDN is reached; None for the distribution's own domain.
+        upload_base_url: origin that takes uploads; None for S3's own.
+        public_url: where providers reach the API with their webhooks; None for the API's own address.
         insecure_hosts: `host:port` of image hosts that may be plain http or private; empty outside local mode.
         cors_origins: pages that may call the API and read results.
         usage_plans: by name.
@@ -143,6 +186,8 @@ class Stage(_Config):
     keep_data: bool = True
     result_days: int = Field(default=90, ge=1, le=3650)
     cdn_base_url: str | None = None
+    upload_base_url: str | None = None
+    public_url: str | None = None
     insecure_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = Field(min_length=1)
     usage_plans: dict[str, UsagePlan] = {
@@ -166,6 +211,16 @@ class Stage(_Config):
         unknown = {key.plan for key in self.api_keys} - set(self.usage_plans)
         if unknown:
             raise ValueError(f"api_keys name usage plans that do not exist: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> Self:
+        longest_s = self.providers.ark_limit_s + EXTRA_IMAGE_S * (MAX_PICTURES - 1) + AFTER_PAYING_S
+        if longest_s > self.worker.timeout_s:
+            raise ValueError(
+                f"a batch of {MAX_PICTURES} pictures takes {longest_s:g} s at most, worker.timeout_s is "
+                f"{self.worker.timeout_s}: a call that is cut off is paid and lost"
+            )
         return self
 
 
@@ -192,6 +247,7 @@ def local_stage(
     architecture: str,
     dashscope_base_url: str | None = None,
     ark_base_url: str | None = None,
+    fal_base_url: str | None = None,
 ) -> Stage:
     """Return the stage that is deployed to the emulator.
 
@@ -202,6 +258,7 @@ def local_stage(
         architecture: of this machine.
         dashscope_base_url: the real endpoint, if a real key is at hand.
         ark_base_url: the real endpoint, if a real key is at hand.
+        fal_base_url: the real queue, if a real key is at hand; its webhooks do not get here, jobs are looked at.
     """
     return Stage(
         name="local",
@@ -210,6 +267,8 @@ def local_stage(
         keep_data=False,
         result_days=30,
         cdn_base_url=front_door,
+        upload_base_url=front_door,
+        public_url=front_door,
         insecure_hosts=(stand_ins.split("//", 1)[1],),
         cors_origins=("http://localhost:3000", front_door),
         usage_plans={
@@ -219,6 +278,9 @@ def local_stage(
         providers=Providers(
             dashscope_base_url=dashscope_base_url or f"{stand_ins}/compatible-mode/v1",
             ark_base_url=ark_base_url or f"{stand_ins}/api/v3",
+            fal_base_url=fal_base_url or f"{stand_ins}/fal-queue",
+            fal_jwks_url=f"{stand_ins}/fal/.well-known/jwks.json",
+            job_first_look_s=2 if fal_base_url else 15,
         ),
         worker=Worker(concurrency=8),
         platform=Platform.model_validate({"python": python, "architecture": architecture}),

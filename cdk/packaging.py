@@ -1,14 +1,20 @@
 """Builds the layer of dependencies without Docker, once for each platform and lock file.
 
+A layer is read-only where it runs, so a function without byte code in it compiles what it imports at every cold start.
+Byte code belongs to a minor version of Python: the layer gets it when the Python that builds it is of the version that
+will run it, which is always so in local mode. It is marked as never to be checked against its source.
+
 `python -m cdk.packaging` builds the layers of all stages ahead of time, so that a later synthesis needs no network.
 """
 
+import compileall
 import hashlib
 import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from cdk.config import DEV, PROD, Platform
 
@@ -31,14 +37,46 @@ def layer_directory(target: Platform) -> Path:
     Raises:
         subprocess.CalledProcessError: pip cannot install the locked packages for the platform.
     """
-    digest = hashlib.sha256(LOCK.read_bytes() + repr((_MANYLINUX, _LEFT_OUT)).encode()).hexdigest()[:12]
+    recipe = repr((_MANYLINUX, _LEFT_OUT, _can_compile_for(target)))
+    digest = hashlib.sha256(LOCK.read_bytes() + recipe.encode()).hexdigest()[:12]
     directory = LAYERS / f"{digest}-python{target.python.replace('.', '')}-{target.architecture}"
     if not directory.exists():
         partial = directory.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         _install(target, partial / "python")
+        if _can_compile_for(target):
+            _compile(partial / "python")
         partial.rename(directory)
     return directory
+
+
+def layer_archive(target: Platform) -> Path:
+    """Return the layer as a zip file, built if it is not there yet, so that no deployment has to pack it.
+
+    Raises:
+        subprocess.CalledProcessError: see `layer_directory`.
+    """
+    directory = layer_directory(target)
+    archive = directory.with_suffix(".zip")
+    if not archive.exists():
+        packed = shutil.make_archive(f"{directory}.partial", "zip", directory)
+        Path(packed).rename(archive)
+    return archive
+
+
+def _can_compile_for(target: Platform) -> bool:
+    return target.python == f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _compile(directory: Path) -> None:
+    compileall.compile_dir(
+        directory,
+        quiet=2,
+        maxlevels=99,
+        stripdir=str(directory),
+        prependdir="/opt/python",
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+    )
 
 
 def _install(target: Platform, directory: Path) -> None:
@@ -68,7 +106,7 @@ def host_platform() -> Platform:
 def main() -> None:
     """Build the layers of stage `local` and of the stages on AWS."""
     for each in (host_platform(), DEV.platform, PROD.platform):
-        print(layer_directory(each))
+        print(layer_archive(each))
 
 
 if __name__ == "__main__":

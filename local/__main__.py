@@ -4,12 +4,13 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from backlot.errors import OperationNotFound
-from local.demo import Demo, DemoFailed, describe
+from local.demo import Demo, DemoFailed, describe, made
 from local.deployment import DeploymentFailed, api_key, write_json
 from local.place import ROOT, Place
 from local.processes import NotStarted
@@ -21,16 +22,18 @@ _FAILURES = (DemoFailed, DeploymentFailed, NotStarted, OperationNotFound, httpx.
 def main() -> None:
     """Do what the arguments say."""
     parser = argparse.ArgumentParser(prog="python -m local", description="Backlot on this machine.")
+    parser.add_argument("--place", type=Path, default=ROOT / ".local", help="folder of the deployment")
     verbs = parser.add_subparsers(dest="verb", required=True)
     demo = verbs.add_parser("demo", help="run one task and show its picture")
     demo.add_argument("--operation", default="full-face-swap")
     verbs.add_parser("up", help="start everything and deploy")
     verbs.add_parser("stop", help="stop everything")
     options = parser.parse_args()
-    place = Place.open(ROOT / ".local")
+    place = Place.open(options.place.resolve())
     if options.verb == "stop":
-        down(place)
-        _say("stopped; results and logs are in .local")
+        for each in (place, *place.inner()):
+            down(each)
+        _say(f"stopped; results and logs are in {options.place}")
         return
     try:
         if options.verb == "demo":
@@ -56,8 +59,9 @@ def _demo(place: Place, operation: str) -> None:
     operations = json.loads(known.read_text())["operations"] if known.exists() else {}
     write_json(known, {"operations": operations | {operation: report.as_json()}})
     _say("")
-    _say(f"  result   {report.saved}")
-    _say(f"  on CDN   {report.task['result_url']}")
+    for saved, image in zip(report.saved, made(report.task), strict=True):
+        _say(f"  result   {saved}")
+        _say(f"  on CDN   {image['result_url']}")
     real = real_providers()
     _say(f"  engine   {'stand-ins, see local/stand_ins' if not real else 'real: ' + ', '.join(real)}")
     _how_to_go_on(place, demo.key)

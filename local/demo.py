@@ -1,8 +1,12 @@
 """The demo: one task of an operation, from the request to the picture, on everything that stands."""
 
+import base64
+import json
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from backlot.operations import Operation, operation_named
 from local.deployment import Outputs, api_key
 from local.emulator import client
 from local.place import ROOT, Place
+from local.stand_ins import faces
 
 PORTRAITS = ROOT / "local" / "portraits"
 
@@ -41,7 +46,7 @@ class Report:
         elapsed_s: from the submission to the end, by the task's own clock.
         overhead_s: of that, what was neither provider nor pixels.
         execution_arn: of the task's execution.
-        saved: where the result lies.
+        saved: where the results lie.
         transitions: of the execution.
     """
 
@@ -50,7 +55,7 @@ class Report:
     elapsed_s: float
     overhead_s: float
     execution_arn: str
-    saved: Path
+    saved: list[Path]
     transitions: int
 
     def as_json(self) -> dict[str, Any]:
@@ -59,6 +64,7 @@ class Report:
             "task_id": self.task["task_id"],
             "status": self.task["status"],
             "result_url": self.task["result_url"],
+            "result_urls": [image["result_url"] for image in made(self.task)],
             "elapsed_s": round(self.elapsed_s, 3),
             "overhead_s": round(self.overhead_s, 3),
             "execution_arn": self.execution_arn,
@@ -95,7 +101,9 @@ class Demo:
         task = self._finish(name, self._submit(name, body))
         if task["status"] != "completed":
             raise DemoFailed(f"the task ended as {task['status']}: {task['error_message']}")
-        saved = self._download(name, task["result_url"])
+        urls = [image["result_url"] for image in made(task)]
+        names = [name] if len(urls) == 1 else [f"{name}-{number}" for number in range(1, len(urls) + 1)]
+        saved = [self._download(name, url) for name, url in zip(names, urls, strict=True)]
         timings = task["timings"]
         elapsed_s = timings["queued_s"] + timings["processing_s"]
         worked_s = sum(step["provider_s"] + step["image_s"] for step in timings["steps"].values())
@@ -104,14 +112,17 @@ class Demo:
 
     def _body(self, operation: Operation) -> dict[str, Any]:
         """Turn the catalogue's example into a request whose pictures exist."""
-        body = dict(operation.example)
-        for field, value in body.items():
-            picture = str(value).rsplit("/", 1)[-1]
-            if picture in PICTURES:
-                body[field] = self._upload(PICTURES[picture])
-            elif picture == MASKED:
-                body[field] = self.run("face-mask").task["result_url"]
-        return body
+        return {field: self._existing(value) for field, value in operation.example.items()}
+
+    def _existing(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._existing(each) for each in value]
+        if isinstance(value, dict):
+            return identity_packet(PORTRAITS / PICTURES["portrait.jpg"]) if "cleanFace" in str(value) else value
+        picture = str(value).rsplit("/", 1)[-1]
+        if picture in PICTURES:
+            return self._upload(PICTURES[picture])
+        return self.run("face-mask").task["result_url"] if picture == MASKED else value
 
     def _upload(self, picture: str) -> str:
         bucket = self._outputs["BucketName"]
@@ -165,14 +176,40 @@ class Demo:
         return saved
 
 
+def made(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the pictures of a completed task that were made."""
+    return [image for image in task["result"]["images"] if "result_url" in image]
+
+
+def identity_packet(portrait: Path) -> dict[str, Any]:
+    """Return what the IdentityLens app would send of a portrait: the picture, and where the face is on it."""
+    data = portrait.read_bytes()
+    pixels = faces.read(data)
+    face, (height, width) = faces.find_faces(pixels)[0], pixels.shape[:2]
+    sides = {
+        "left": face.left / width,
+        "top": face.top / height,
+        "right": face.right / width,
+        "bottom": face.bottom / height,
+    }
+    return {
+        "version": "1.0",
+        "captureId": str(uuid.uuid4()),
+        "timestamp": datetime.now(UTC).isoformat(),
+        "image": {"cleanFace": base64.b64encode(data).decode(), "resolution": {"width": width, "height": height}},
+        "facialData": {"boundingBox": sides, "eulerAngles": {"pitch": 0.0, "yaw": 0.0, "roll": 0.0}},
+        "qualityMetrics": {"overallScore": 0.9, "passed": True},
+    }
+
+
 def describe(report: Report) -> list[str]:
     """Return the table of the steps and the bill."""
     task, steps = report.task, report.task["result"]["steps"]
     columns = ("queued_s", "fetch_s", "provider_s", "image_s", "store_s", "processing_s")
-    lines = ["", f"  {'step':<12}" + "".join(f"{name.removesuffix('_s'):>12}" for name in columns) + "   model"]
+    lines = ["", f"  {'step':<20}" + "".join(f"{name.removesuffix('_s'):>12}" for name in columns) + "   model"]
     for step in steps:
         times = "".join(f"{step['timings'][name]:>10.3f} s" for name in columns)
-        lines.append(f"  {step['step']:<12}{times}   {step['model']}")
+        lines.append(f"  {step['step']:<20}{times}   {step['model']}")
     lines.append(
         f"  whole task {report.elapsed_s:.2f} s, of which {report.overhead_s:.2f} s neither provider nor pixels"
         " (0.15 s of it is a fixed pause of MiniStack)"
@@ -182,9 +219,14 @@ def describe(report: Report) -> list[str]:
 
 def _bill(report: Report, task: dict[str, Any], steps: list[dict[str, Any]]) -> list[str]:
     worker_s = sum(step["timings"]["processing_s"] for step in steps)
-    reads = sum(1 for value in report.operation.example.values() if str(value).startswith("https://"))
+    reads = json.dumps(report.operation.example).count("https://")
+    # Every step writes one picture, the last one those that were made.
     aws = pricing.aws_cost(
-        steps=len(steps), transitions=report.transitions, worker_gb_seconds=worker_s * WORKER_GB, image_reads=reads
+        steps=len(steps),
+        transitions=report.transitions,
+        worker_gb_seconds=worker_s * WORKER_GB,
+        image_reads=reads,
+        image_writes=len(steps) - 1 + len(report.saved),
     )
     provider = [item for step in steps for item in step["cost"]]
     aws_usd = sum(item.usd for item in aws)

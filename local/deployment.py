@@ -12,17 +12,19 @@ from botocore.exceptions import ClientError
 from local.emulator import client
 from local.environment import inherited, real_key
 from local.place import ACCOUNT, REGION, ROOT, Place
+from local.processes import stamp_of
 
 #: What a synthesis depends on; anything else may change without a new one.
 SOURCES = ("backlot", "lambdas", "stepfunctions", "cdk", "app.py", "cdk.json", "requirements/layer.txt")
 
 #: Keys of the stand-ins; a real one from the environment takes its place and turns the stage to the real provider.
-STAND_IN_KEYS = {"dashscope": "sk-stand-in-dashscope", "ark": "stand-in-ark-key"}
+STAND_IN_KEYS = {"dashscope": "sk-stand-in-dashscope", "ark": "stand-in-ark-key", "fal": "stand-in:fal-key"}
 
 #: The variable that brings a real key, and the real endpoint that goes with it.
 REAL_PROVIDERS = {
     "dashscope": ("DASHSCOPE_API_KEY", "dashscope_base_url", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
     "ark": ("ARK_API_KEY", "ark_base_url", "https://ark.cn-beijing.volces.com/api/v3"),
+    "fal": ("FAL_KEY", "fal_base_url", "https://queue.fal.run"),
 }
 
 
@@ -84,11 +86,20 @@ def deploy(place: Place) -> Outputs:
     deployed = place.run / "outputs.json"
     if deployed.exists() and not synthesised:
         return read_outputs(place)
+    bootstrap(place)
+    deploy_assembly(place)
+    put_provider_keys(place)
+    return read_outputs(place)
+
+
+def bootstrap(place: Place) -> None:
+    """Bootstrap the account if that was not done.
+
+    Raises:
+        DeploymentFailed: the command failed.
+    """
     if not _is_bootstrapped(place):
         _cdk(place, "bootstrap", f"aws://{ACCOUNT}/{REGION}", "--app", str(place.assembly))
-    deploy_assembly(place)
-    _put_keys(place)
-    return read_outputs(place)
 
 
 def deploy_assembly(place: Place) -> None:
@@ -120,7 +131,7 @@ def api_key(place: Place, outputs: Outputs, name: str = "studio") -> str:
     return str(client(place, "apigateway").get_api_key(apiKey=key_id, includeValue=True)["value"])
 
 
-def _put_keys(place: Place) -> None:
+def put_provider_keys(place: Place) -> None:
     """Put the providers' keys into their secrets, as an operator does after a first deployment."""
     for provider, stand_in in STAND_IN_KEYS.items():
         key = real_key(REAL_PROVIDERS[provider][0]) or stand_in
@@ -154,13 +165,8 @@ def _cdk(place: Place, verb: str, *arguments: str) -> None:
 
 
 def _digest(place: Place) -> str:
-    digest = hashlib.sha256(json.dumps(context(place), sort_keys=True).encode())
-    for source in SOURCES:
-        path = ROOT / source
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    made_of = json.dumps([context(place), stamp_of(*SOURCES)], sort_keys=True)
+    return hashlib.sha256(made_of.encode()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from local.certificates import make_certificate
 from local.place import ACCESS_KEY, REGION, ROOT, SECRET_KEY, Place
-from local.processes import Background
+from local.processes import Background, stamp_of
 
 #: MiniStack starts in about two seconds.
 START_S = 60.0
@@ -22,8 +22,13 @@ def emulator(place: Place) -> Background:
     return Background(place, "ministack")
 
 
+def is_current(place: Place) -> bool:
+    """Tell whether the emulator runs, with the corrections of today."""
+    return emulator(place).is_made_of(_stamp())
+
+
 def start_emulator(place: Place, *, corrections: str = "all", faults: str = "none") -> None:
-    """Start the emulator unless it runs, and wait until it answers.
+    """Start the emulator unless it runs as it should, and wait until it answers.
 
     Args:
         place: where.
@@ -33,9 +38,10 @@ def start_emulator(place: Place, *, corrections: str = "all", faults: str = "non
     Raises:
         local.processes.NotStarted: it ended, or did not answer in time.
     """
-    process = emulator(place)
-    if process.is_running:
+    process, stamp = emulator(place), _stamp()
+    if process.is_made_of(stamp):
         return
+    process.stop()
     temporary = place.run / "tmp"
     temporary.mkdir(exist_ok=True)
     variables = {
@@ -53,8 +59,12 @@ def start_emulator(place: Place, *, corrections: str = "all", faults: str = "non
     }
     python = ROOT / ".build" / "emulator" / "bin" / "python"
     launch = str(ROOT / "local" / "ministack" / "launch.py")
-    process.start([str(python), launch, "--corrections", corrections, "--faults", faults], variables)
+    process.start([str(python), launch, "--corrections", corrections, "--faults", faults], variables, stamp)
     _wait(place, process)
+
+
+def _stamp() -> str:
+    return stamp_of("local/ministack", "local/emulator.py", "requirements/emulator.txt")
 
 
 def _wait(place: Place, process: Background) -> None:

@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict
 
 #: Paths that are the API's; everything else is the CDN's.
-API_PATHS = ("/api/", "/health", "/openapi.json", "/docs")
+API_PATHS = ("/api/", "/webhooks/", "/health", "/openapi.json", "/docs")
 
 #: Headers that speak of one connection and are not handed on (RFC 9110, section 7.6.1), and those set anew.
 _HOP_BY_HOP = {
@@ -56,7 +56,8 @@ class FrontDoor:
             url = f"{self._emulator}/_aws/execute-api/{self._api}{request.raw_path}"
         else:
             url = f"{self._emulator}{request.raw_path}"
-            headers["Host"] = self._cdn
+            if not _is_upload(request):
+                headers["Host"] = self._cdn
         try:
             async with self._session.request(
                 request.method, url, headers=headers, data=await request.read(), allow_redirects=False
@@ -65,6 +66,11 @@ class FrontDoor:
                 return web.Response(status=answer.status, headers=CIMultiDict(kept), body=await answer.read())
         except ClientError as error:
             return web.json_response({"detail": f"the emulator does not answer: {error}"}, status=502)
+
+
+def _is_upload(request: web.Request) -> bool:
+    """Tell whether a form is posted to the bucket, or a browser asks whether it may; the CDN takes none."""
+    return "POST" in (request.method, request.headers.get("Access-Control-Request-Method"))
 
 
 async def _app(options: argparse.Namespace) -> web.Application:

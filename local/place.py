@@ -59,6 +59,10 @@ class Place:
         known.write_text(json.dumps(asdict(ports)))
         return cls(folder, ports)
 
+    def inner(self) -> "list[Place]":
+        """Return the places below this one: those of tests and measurements."""
+        return [Place.open(ports.parent) for ports in sorted(self.folder.glob("*/ports.json"))]
+
     @property
     def run(self) -> Path:
         """What belongs to running processes, gone when they are stopped."""

@@ -1,5 +1,6 @@
 """Background processes of a place: started with a pid file and a log, stopped with everything that they started."""
 
+import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from local.environment import inherited
-from local.place import Place
+from local.place import ROOT, Place
 
 #: After SIGTERM, a process has this long before SIGKILL, seconds.
 GRACE_S = 8.0
@@ -40,12 +41,17 @@ class Background:
         """Whether it was started and has not ended."""
         return self._process() is not None
 
-    def start(self, command: list[str], environment: dict[str, str]) -> None:
+    def is_made_of(self, stamp: str) -> bool:
+        """Tell whether it is running and was started with this stamp."""
+        return self.is_running and self._pid_file.read_text().endswith(f" {stamp}")
+
+    def start(self, command: list[str], environment: dict[str, str], stamp: str) -> None:
         """Start it as the leader of a session of its own.
 
         Args:
             command: program and arguments.
             environment: all of its variables; nothing is inherited but PATH, HOME and LANG.
+            stamp: names what it is made of, see `is_made_of`.
         """
         with self.log.open("wb") as log:
             started = subprocess.Popen(
@@ -57,7 +63,7 @@ class Background:
                 start_new_session=True,
             )
         born = psutil.Process(started.pid).create_time()
-        self._pid_file.write_text(f"{started.pid} {born}")
+        self._pid_file.write_text(f"{started.pid} {born} {stamp}")
 
     def stop(self) -> None:
         """Ask it and everything in its session to end, then make it."""
@@ -84,12 +90,27 @@ class Background:
     def _process(self) -> psutil.Process | None:
         """Return the process that the pid file means, not another one that has got its number since."""
         try:
-            pid, born = self._pid_file.read_text().split()
+            pid, born, *_ = self._pid_file.read_text().split()
             process = psutil.Process(int(pid))
             ours = abs(process.create_time() - float(born)) < 0.1 and process.status() != psutil.STATUS_ZOMBIE
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
         return process if ours else None
+
+
+def stamp_of(*sources: str) -> str:
+    """Return a digest of files and folders of the repository, to tell whether they have changed.
+
+    Args:
+        sources: paths below the repository's root.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        path = ROOT / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _session(leader: int) -> list[psutil.Process]:

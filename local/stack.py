@@ -7,10 +7,10 @@ from collections.abc import Callable
 import httpx
 
 from local.deployment import REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
-from local.emulator import emulator, start_emulator
+from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
 from local.place import ROOT, Place
-from local.processes import Background
+from local.processes import Background, stamp_of
 
 #: The stand-ins and the front door start in about a second.
 START_S = 20.0
@@ -38,7 +38,7 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
         local.processes.NotStarted: a process ended, or did not answer in time.
         local.deployment.DeploymentFailed: a command of the CDK failed.
     """
-    if not emulator(place).is_running:
+    if not is_current(place):
         down(place)
         say("starting MiniStack, the emulator of AWS")
         start_emulator(place, faults=faults)
@@ -65,19 +65,21 @@ def down(place: Place) -> None:
 
 
 def _start_stand_ins(place: Place) -> None:
-    process = stand_ins(place)
-    if process.is_running:
+    process, stamp = stand_ins(place), stamp_of("local/stand_ins", "backlot/images", "backlot/seedream_models.py")
+    if process.is_made_of(stamp):
         return
+    process.stop()
     keys = [argument for name, key in STAND_IN_KEYS.items() for argument in (f"--{name}-key", key)]
     command = [sys.executable, "-m", "local.stand_ins", "--port", str(place.ports.stand_ins), *keys]
-    process.start(command, {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"})
+    process.start(command, {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, stamp)
     _wait(process, f"{place.stand_ins}/_health")
 
 
 def _start_front_door(place: Place, outputs: Outputs) -> None:
-    process = front_door(place)
-    if process.is_running:
+    process, stamp = front_door(place), stamp_of("local/front_door.py")
+    if process.is_made_of(stamp):
         return
+    process.stop()
     api_id = outputs["ApiUrl"].split("//", 1)[1].split(".", 1)[0]
     stage = outputs["ApiUrl"].rstrip("/").rsplit("/", 1)[-1]
     process.start(
@@ -87,6 +89,7 @@ def _start_front_door(place: Place, outputs: Outputs) -> None:
             *("--api", f"{api_id}/{stage}", "--cdn", outputs["CdnDomain"]),
         ],
         {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stamp,
     )
     _wait(process, f"{place.front_door}/health")
 

@@ -11,7 +11,8 @@ from backlot.tasks import Status, Task
 
 NAMESPACE = "Backlot"
 
-ACCEPTED, COMPLETED, FAILED, FAILED_BY_CODE = "TasksAccepted", "TasksCompleted", "TasksFailed", "TasksFailedByCode"
+ACCEPTED, COMPLETED, CANCELLED = "TasksAccepted", "TasksCompleted", "TasksCancelled"
+FAILED, FAILED_BY_CODE = "TasksFailed", "TasksFailedByCode"
 QUEUE_TIME, PROCESSING_TIME, PROVIDER_COST = "QueueTime", "ProcessingTime", "ProviderCost"
 
 
@@ -33,6 +34,8 @@ class OperationMetrics:
         }
         if task.status is Status.COMPLETED:
             values[COMPLETED] = (MetricUnit.Count, 1)
+        if task.status is Status.CANCELLED:
+            values[CANCELLED] = (MetricUnit.Count, 1)
         if task.status is Status.FAILED:
             values[FAILED] = (MetricUnit.Count, 1)
             code = error_class(task.error_name).code()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -97,11 +97,38 @@ class Table:
         )
         return [item for item in map(_plain, answer["Items"]) if item is not None]
 
+    def page(
+        self, index: str, partition: dict[str, str], *, after: dict[str, Any] | None, limit: int
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Read the last items of a partition of an index, newest first.
+
+        Args:
+            index: its name.
+            partition: name and value of its partition key.
+            after: keys of the item behind which to begin, in the index and in the table.
+            limit: how many at most.
+
+        Returns:
+            The items, and whether there may be more.
+        """
+        ((name, value),) = partition.items()
+        answer = self._client.query(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression="#partition = :value",
+            ExpressionAttributeNames={"#partition": name},
+            ExpressionAttributeValues={":value": _serialize(value)},
+            ScanIndexForward=False,
+            Limit=limit,
+            **({"ExclusiveStartKey": {key: _serialize(each) for key, each in after.items()}} if after else {}),
+        )
+        return [item for item in map(_plain, answer["Items"]) if item is not None], "LastEvaluatedKey" in answer
+
     def is_reachable(self) -> bool:
         """Tell whether the table can be read."""
         try:
             self.get("health")
-        except ClientError:
+        except (ClientError, BotoCoreError):
             return False
         return True
 

@@ -41,8 +41,22 @@ class Bucket:
         data: bytes = answer["Body"].read()
         return data
 
+    def delete_older(self, prefix: str, before_s: int) -> int:
+        """Delete objects that were written before then, Unix seconds; return how many."""
+        deleted = 0
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix):
+            old = [{"Key": each["Key"]} for each in page.get("Contents", []) if _written_s(each) < before_s]
+            if old:
+                self._client.delete_objects(Bucket=self._name, Delete={"Objects": old, "Quiet": True})
+            deleted += len(old)
+        return deleted
+
     def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
         """Write an object."""
         self._client.put_object(
             Bucket=self._name, Key=key, Body=body, ContentType=content_type, CacheControl=cache_control
         )
+
+
+def _written_s(entry: dict[str, Any]) -> float:
+    return float(entry["LastModified"].timestamp())

@@ -1,13 +1,17 @@
 """Secrets Manager: the providers' API keys, one secret each."""
 
+import re
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from backlot.errors import ProviderRefused
 
 #: How long a key is kept in memory, seconds; a new one is used after that.
 KEEP_S = 300
+
+#: Visible ASCII: what a bearer token may consist of, and more.
+_SENDABLE = re.compile(r"[!-~]+")
 
 
 class ProviderKeys:
@@ -29,7 +33,8 @@ class ProviderKeys:
         """Return a provider's key.
 
         Raises:
-            ProviderRefused: the operator has not set it.
+            ProviderRefused: the operator has not set it, or to something that no header can carry; the HTTP client
+                would say so only after the call was noted as paid, and repeat the key in its error.
         """
         from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
 
@@ -41,7 +46,26 @@ class ProviderKeys:
             raise
         if not isinstance(value, str) or not value.strip():
             raise ProviderRefused(provider=provider, reason=f"{variable(provider)} is empty")
+        if not _SENDABLE.fullmatch(value.strip()):
+            raise ProviderRefused(provider=provider, reason=f"{variable(provider)} has characters that no key has")
         return value.strip()
+
+
+class WebhookSecret:
+    """The secret from which the signing keys of webhooks are made; the deployment generated it.
+
+    Args:
+        client: a boto3 Secrets Manager client.
+        name: of the secret.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def value(self) -> str:
+        """Return it."""
+        return str(self._client.get_secret_value(SecretId=self._name)["SecretString"])
 
 
 class ProviderKeyStatus:
@@ -56,14 +80,12 @@ class ProviderKeyStatus:
         self._client = client
         self._prefix = prefix
 
-    def is_set(self, provider: str) -> bool:
-        """Tell whether a provider's secret has a value."""
+    def is_set(self, provider: str) -> bool | None:
+        """Tell whether a provider's secret has a value; None if Secrets Manager cannot be asked."""
         try:
             described = self._client.describe_secret(SecretId=self._prefix + provider)
-        except ClientError as error:
-            if _is_missing(error):
-                return False
-            raise
+        except (ClientError, BotoCoreError) as error:
+            return False if _is_missing(error) else None
         return any("AWSCURRENT" in stages for stages in described.get("VersionIdsToStages", {}).values())
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: Longest delay that SQS knows, seconds.
-MAX_VISIBILITY_S = 43_200
+from backlot.work_items import Cancellation, WorkItem
+
+#: Longest times for which SQS hides a message that was received, and one that is sent, seconds.
+MAX_VISIBILITY_S, MAX_DELAY_S = 43_200, 900
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class Queue:
     def name(self) -> str:
         """The queue's name."""
         return self._url.rsplit("/", 1)[-1]
+
+    def send(self, item: WorkItem | Cancellation, *, delay_s: int) -> None:
+        """Send a message to workers, to be seen after some seconds."""
+        self._client.send_message(
+            QueueUrl=self._url, MessageBody=item.model_dump_json(), DelaySeconds=min(max(delay_s, 0), MAX_DELAY_S)
+        )
 
     def delay(self, receipt_handle: str, seconds: int) -> None:
         """Let a message that was received be seen again after some seconds."""

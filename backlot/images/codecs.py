@@ -10,6 +10,7 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
+    ImageChops,
     ImageCms,
     ImageOps,
     JpegImagePlugin,
@@ -19,16 +20,25 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from backlot.assets import MAX_IMAGE_BYTES
 from backlot.errors import ImageShapeRefused, ImageTooLarge, ImageUnreadable
 
-#: Largest input, bytes as stored and pixels as decoded.
-MAX_IMAGE_BYTES = 20_000_000
+#: Largest input, pixels as decoded.
 MAX_IMAGE_PIXELS = 50_000_000
 
 #: The models refuse sides below 10 px (Qwen3-VL) or 15 px (SeeDream) and aspect ratios beyond 16:1 (SeeDream); read
 #: 2026-11-20.
 MIN_SIDE_PX = 15
 MAX_ASPECT = 16.0
+
+#: Largest colour profile that is kept, bytes; those of cameras and screens have a few kilobytes.
+MAX_PROFILE_BYTES = 1_000_000
+
+#: Where an ICC profile says what it is and which colours it describes (ICC.1:2022, 7.2).
+_ICC_SIGNATURE, _ICC_COLOURS = slice(36, 40), slice(16, 20)
+
+#: Where a PNG says how many bits a channel has (PNG, 11.2.1).
+_PNG_DEPTH = 24
 
 #: Decoders that may run on foreign bytes. A JPEG can turn out as MPO, which is how phones store several in one file.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -45,11 +55,11 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture.
+    """A decoded picture: its pixels, what their values mean, and nothing else that its file carried.
 
     Args:
         pixels: upright, mode L, RGB or RGBA, 8 bits a channel.
-        icc_profile: the colour profile that the values are meant in, if the file had one.
+        icc_profile: the colour profile that the values are meant in, if the file had one that fits the mode.
     """
 
     pixels: Image.Image
@@ -106,11 +116,11 @@ def verify(data: bytes) -> Header:
 def decode(data: bytes) -> Picture:
     """Decode a still picture, turned upright by its EXIF orientation.
 
-    Grey stays L (16 bits are scaled to 8), palettes become RGB or, with transparency, RGBA; CMYK goes through its
-    profile.
+    Grey stays L (16 bits are scaled to 8), palettes become RGB; whatever has transparency becomes RGBA, a single
+    transparent colour included; CMYK goes through its profile. Notes of any kind (EXIF, texts, comments) are dropped.
 
     Args:
-        data: a complete file of at most `MAX_IMAGE_BYTES` bytes.
+        data: a complete file of at most `backlot.assets.MAX_IMAGE_BYTES` bytes.
 
     Raises:
         ImageUnreadable: the format is not allowed, the file is broken or cut off, or it is animated.
@@ -127,10 +137,14 @@ def decode(data: bytes) -> Picture:
         image.load()
         profile = image.info.get("icc_profile")
         upright = ImageOps.exif_transpose(image)
-        pixels, keeps_profile = _plain(upright, profile)
+        if image.format == "PNG":
+            _scale_transparent_colour(upright, data[_PNG_DEPTH])
+        pixels, keeps_values = _plain(upright, profile)
     except _BROKEN as error:
         raise ImageUnreadable(reason=f"it is broken or cut off ({_brief(error)})") from error
-    return Picture(pixels, profile if keeps_profile else None)
+    # Pillow's encoders write some of these notes unasked.
+    pixels.info = {}
+    return Picture(pixels, profile if keeps_values and _describes(profile, pixels.mode) else None)
 
 
 def encode_png(picture: Picture) -> bytes:
@@ -152,8 +166,9 @@ def encode_jpeg(picture: Picture, *, max_side: int, quality: int) -> bytes:
     """
     pixels = flatten(picture.pixels).convert("RGB")
     pixels.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    profile = picture.icc_profile if _describes(picture.icc_profile, "RGB") else None
     buffer = io.BytesIO()
-    pixels.save(buffer, "JPEG", quality=quality, subsampling=0 if quality > 90 else 2, icc_profile=picture.icc_profile)
+    pixels.save(buffer, "JPEG", quality=quality, subsampling=0 if quality > 90 else 2, icc_profile=profile)
     return buffer.getvalue()
 
 
@@ -190,24 +205,58 @@ def _check_shape(width: int, height: int) -> None:
         raise ImageShapeRefused(reason=f"{width}x{height} px, the longer side may be {MAX_ASPECT:.0f} times the other")
 
 
+def _scale_transparent_colour(image: Image.Image, depth: int) -> None:
+    """Bring a PNG's transparent colour to the scale to which Pillow brings the pixels.
+
+    Pillow scales grey of 2 and 4 bits up to 8 and takes the upper half of the 16 bits of RGB, and leaves the colour.
+    """
+    colour = image.info.get("transparency")
+    if image.mode == "L" and isinstance(colour, int) and depth < 8:
+        image.info["transparency"] = colour * (255 // (2**depth - 1))
+    if image.mode == "RGB" and isinstance(colour, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _describes(profile: bytes | None, mode: str) -> bool:
+    """Tell whether a colour profile is one for values of a mode: grey for L, RGB for RGB and RGBA."""
+    if not profile or len(profile) > MAX_PROFILE_BYTES or profile[_ICC_SIGNATURE] != b"acsp":
+        return False
+    return profile[_ICC_COLOURS] == (b"GRAY" if mode == "L" else b"RGB ")
+
+
 def _plain(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
-    """Bring any mode to L, RGB or RGBA; also tell whether the colour profile still describes the values."""
+    """Bring any mode to L, RGB or RGBA; also tell whether the values are still those that a profile describes."""
     mode = image.mode
-    if mode in ("L", "RGB", "RGBA"):
-        if mode != "RGBA" and "transparency" in image.info:
-            return image.convert("RGBA"), True
+    if mode == "RGBA" or (mode in ("L", "RGB") and "transparency" not in image.info):
         return image, True
+    if mode in ("L", "RGB"):
+        return image.convert("RGBA"), True
     if mode == "1":
-        return image.convert("L"), False
+        return _plain(image.convert("L"), profile)
     if mode.startswith("I;16"):
-        return image.convert("I").point(lambda value: value / 257).convert("L"), False
+        return _from_16_bits(image), True
     if mode in ("I", "F"):
         raise ImageUnreadable(reason="its pixels have 32 bits a channel; 8 or 16 are read")
     if mode == "CMYK":
         return _from_cmyk(image, profile), False
     if mode in ("P", "PA", "LA", "La", "RGBa"):
-        return image.convert("RGBA" if mode != "P" or "transparency" in image.info else "RGB"), mode != "La"
+        return image.convert("RGBA" if mode != "P" or "transparency" in image.info else "RGB"), True
     return image.convert("RGB"), False
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    grey = image.convert("I").point(lambda value: value / 257).convert("L")
+    colour = image.info.get("transparency")
+    if colour is None:
+        return grey
+    # Compared by halves, because Pillow looks values up in modes of 8 bits only.
+    stored = image.tobytes()
+    low, high = (Image.frombytes("L", image.size, stored[half::2]) for half in (0, 1))
+    differs = ImageChops.lighter(
+        low.point([255 * (value != colour & 255) for value in range(256)]),
+        high.point([255 * (value != colour >> 8) for value in range(256)]),
+    )
+    return Image.merge("RGBA", (grey, grey, grey, differs))
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> Image.Image:

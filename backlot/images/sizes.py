@@ -1,7 +1,10 @@
-"""Output sizes of SeeDream: the eight listed ones, the automatic choice, and each model's limits."""
+"""Output sizes of SeeDream: the eight listed ones, the automatic choice, and what a model makes of a size."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from fractions import Fraction
+
+from backlot.seedream_models import MODELS, SeedreamModel
 
 #: Listed sizes by aspect ratio, in the order in which a tie is decided (the paid API service's own list).
 LISTED_SIZES: dict[str, tuple[int, int]] = {
@@ -15,41 +18,11 @@ LISTED_SIZES: dict[str, tuple[int, int]] = {
     "21:9": (3024, 1296),
 }
 
-#: Aspect ratios that the API takes, width over height.
-MIN_ASPECT, MAX_ASPECT = 1 / 16, 16.0
+#: How many times the longer side may be the shorter one.
+MAX_ASPECT = 16
 
-_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-
-
-@dataclass(frozen=True)
-class SizeLimits:
-    """What a model accepts as `size`.
-
-    Args:
-        tiers: names of resolutions whose shape the model chooses itself.
-        min_px: smallest product of width and height.
-        max_px: largest product of width and height.
-    """
-
-    tiers: tuple[str, ...]
-    min_px: int
-    max_px: int
-
-
-#: By a part of the model's id, most particular first. Source: the vendor's SDK and ComfyUI's ByteDance nodes, read
-#: 2026-11-20.
-_LIMITS: dict[str, SizeLimits] = {
-    "seedream-5-0-pro": SizeLimits(("1K", "1.5K", "2K"), 921_600, 4_624_220),
-    "seedream-5-0-flash": SizeLimits(("1K", "1.5K", "2K"), 921_600, 4_624_220),
-    "seedream-5-0": SizeLimits(("2K", "3K"), 3_686_400, 10_404_496),
-    "seedream-4-5": SizeLimits(("2K", "4K"), 3_686_400, 16_777_216),
-    "seedream-4-0": SizeLimits(("1K", "2K", "4K"), 921_600, 16_777_216),
-}
-
-
-def size_limits(model: str) -> SizeLimits:
-    """Return the limits of a SeeDream model; an unknown id (an `ep-…` endpoint) gets those of 4.0."""
-    return next((limits for part, limits in _LIMITS.items() if part in model), _LIMITS["seedream-4-0"])
+# Not `\d`, which takes the digits of every script: the text goes to the API as it is.
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -58,7 +31,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def size_problem(size: str, model: str) -> str | None:
+def size_problem(size: str, model: SeedreamModel) -> str | None:
     """Tell what is wrong with an explicit size for a model.
 
     Args:
@@ -67,19 +40,34 @@ def size_problem(size: str, model: str) -> str | None:
     Returns:
         A sentence, or None if the model takes the size.
     """
-    limits = size_limits(model)
-    if size in limits.tiers:
+    if size in model.tiers:
         return None
     pixels = parse_size(size)
-    allowed = f"'auto', {', '.join(limits.tiers)}, or WIDTHxHEIGHT such as 2048x2048"
     if pixels is None:
-        return f"must be {allowed}"
+        return _form(model.tiers)
     width, height = pixels
-    if not limits.min_px <= width * height <= limits.max_px:
-        return f"must have {limits.min_px} to {limits.max_px} pixels, {size} has {width * height}"
-    if not MIN_ASPECT <= width / height <= MAX_ASPECT:
-        return f"must have an aspect ratio of 1:16 to 16:1, {size} has {width / height:.3g}:1"
+    others = f"; or send 'auto', {' or '.join(model.tiers)}"
+    if not model.min_px <= width * height <= model.max_px:
+        return f"must have {model.min_px} to {model.max_px} pixels, {size} has {width * height}{others}"
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return f"must have an aspect ratio of 1:16 to 16:1, {size} has {width / height:.3g}:1{others}"
     return None
+
+
+def form_problem(size: str) -> str | None:
+    """Tell whether an explicit size has a form that no model takes."""
+    tiers = sorted({tier for model in MODELS.values() for tier in model.tiers}, key=lambda tier: float(tier[:-1]))
+    return None if size in tiers or parse_size(size) else _form(tiers)
+
+
+def _form(tiers: Iterable[str]) -> str:
+    return f"must be 'auto', {', '.join(tiers)}, or WIDTHxHEIGHT such as 2048x2048"
+
+
+def listed_size(aspect_ratio: str) -> str:
+    """Return the listed size of a listed aspect ratio; every model takes all of them."""
+    width, height = LISTED_SIZES[aspect_ratio]
+    return f"{width}x{height}"
 
 
 def automatic_size(width: int, height: int) -> str:
@@ -91,6 +79,6 @@ def automatic_size(width: int, height: int) -> str:
         width: of the picture, pixels.
         height: of the picture, pixels.
     """
-    ratio = width / height
-    best = min(LISTED_SIZES.values(), key=lambda size: abs(size[0] / size[1] - ratio))
-    return f"{best[0]}x{best[1]}"
+    # Floats would decide some ties by their last bit.
+    ratio = Fraction(width, height)
+    return listed_size(min(LISTED_SIZES, key=lambda name: abs(Fraction(*LISTED_SIZES[name]) - ratio)))

@@ -8,12 +8,18 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from backlot.errors import ImageUrlRefused
-from backlot.image_urls import MAX_URL_CHARS, ImageUrlPolicy
+from backlot.errors import ImageTooLarge, ImageUnreadable, ImageUrlRefused
+from backlot.faces import FaceKeeper
+from backlot.image_urls import ImageUrlPolicy
+from backlot.inline_images import InlineImages
+from backlot.seedream_models import OfferedModels
 from backlot.tasks import CostItem
 
 #: Longest prompt; SeeDream advises at most 600 English words, and a state machine carries at most 256 KiB.
 MAX_PROMPT_CHARS = 8000
+
+#: Longest description of a face or of an expression, characters.
+MAX_DESCRIPTION_CHARS = 500
 
 
 class Lane(StrEnum):
@@ -30,11 +36,13 @@ class RequestContext:
 
     Args:
         images: which image URLs may be fetched.
-        seedream_model: whose size limits apply.
+        inline: takes the images that the request carries itself; None where that is not possible.
+        seedream: which of SeeDream's models may be asked.
     """
 
     images: ImageUrlPolicy = field(default_factory=ImageUrlPolicy)
-    seedream_model: str = ""
+    inline: InlineImages | None = None
+    seedream: OfferedModels = field(default_factory=OfferedModels)
 
     @classmethod
     def of(cls, info: ValidationInfo) -> Self:
@@ -43,19 +51,24 @@ class RequestContext:
 
 
 def _checked_url(url: str, info: ValidationInfo) -> str:
+    context = RequestContext.of(info)
     try:
-        RequestContext.of(info).images.check(url)
-    except ImageUrlRefused as error:
-        raise PydanticCustomError("image_url_refused", "{sentence}", {"sentence": str(error)}) from error
+        if context.inline is not None and url[:5].lower() == "data:":
+            return context.inline.keep(url)
+        context.images.check(url)
+    except (ImageUrlRefused, ImageUnreadable, ImageTooLarge) as error:
+        kind = type(error).code().lower()
+        raise PydanticCustomError(kind, "{sentence}", {"sentence": str(error)}) from error
     return url
 
 
-#: A URL of an image, refused before anything is stored if its text alone shows that it must not be fetched.
+#: A URL of an image, refused before anything is stored if its text alone shows that it must not be fetched; or the
+#: image itself, which becomes such a URL.
 ImageUrl = Annotated[
     str,
     AfterValidator(_checked_url),
     Field(
-        max_length=MAX_URL_CHARS,
+        description="https://, s3:// of an upload or a result, the URL of a result, or data:image/…;base64,…",
         json_schema_extra={"format": "uri"},
         examples=["https://example.com/portrait.jpg"],
     ),
@@ -71,15 +84,60 @@ FaceIndex = Annotated[
 
 Prompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARS)]
 
+#: A few words that go into a prompt of ours; blank ones are none.
+_Description = Annotated[
+    Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARS)] | None,
+    AfterValidator(lambda text: " ".join(text.split()) or None if text else None),
+]
+FacePositionPrompt = Annotated[
+    _Description,
+    Field(
+        description="Which person is meant; `face_index` then counts among the faces that fit, the best one first.",
+        examples=["the woman on the left"],
+    ),
+]
+ExpressionPrompt = Annotated[
+    _Description,
+    Field(description="The expression of the new face; added to the prompt.", examples=["smiling, eyes closed"]),
+]
+
+
+def _checked_callback(url: str | None, info: ValidationInfo) -> str | None:
+    try:
+        if url is not None:
+            RequestContext.of(info).images.check_foreign(url)
+    except ImageUrlRefused as error:
+        sentence = "The callback URL is refused: {reason}"
+        raise PydanticCustomError("callback_url_refused", sentence, {"reason": error.fields["reason"]}) from error
+    return url
+
+
+#: Where a client wants to be told that its task has ended.
+CallbackUrl = Annotated[
+    Annotated[str, Field(json_schema_extra={"format": "uri"})] | None,
+    AfterValidator(_checked_callback),
+    Field(
+        description="Gets a signed webhook (Standard Webhooks) when the task has ended, retried for three hours.",
+        examples=["https://studio.example.com/hooks/backlot"],
+    ),
+]
+
 
 class OperationRequest(BaseModel):
     """Base of the requests: unknown keys are ignored, as the replaced servers did."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
+    callback_url: CallbackUrl = None
+
     def resolved(self, images: ImageUrlPolicy) -> Self:
         """Return the request with everything decided that can be decided before any work is done."""
         del images
+        return self
+
+    def kept(self, faces: FaceKeeper) -> "OperationRequest":
+        """Return the request as it is stored: pictures that came within it are stored apart, and checked before."""
+        del faces
         return self
 
 
@@ -92,6 +150,7 @@ class Operation:
         title: a few words for people.
         description: what it does, for the API's documentation.
         lane: which machines do the work.
+        other_lanes: which others could do it for the same request; the place of routes that are not built yet.
         request: model of the request.
         steps: names of the steps in the order of the happy path; each is a module of `backlot.steps`.
         providers: paid APIs that it needs, by the name under which their key is kept.
@@ -110,6 +169,7 @@ class Operation:
     transitions: int
     estimate: Callable[[], list[CostItem]]
     example: dict[str, Any]
+    other_lanes: tuple[Lane, ...] = ()
 
     @property
     def module(self) -> str:

@@ -1,7 +1,7 @@
 """face-mask: hide one face of a picture under a black ellipse."""
 
 from backlot import pricing
-from backlot.operations._operation import FaceIndex, ImageUrl, Lane, Operation, OperationRequest
+from backlot.operations._operation import FaceIndex, FacePositionPrompt, ImageUrl, Lane, Operation, OperationRequest
 from backlot.tasks import CostItem
 
 
@@ -9,6 +9,7 @@ class FaceMaskRequest(OperationRequest):
     """A picture, and which of its faces to hide."""
 
     image_url: ImageUrl
+    face_position_prompt: FacePositionPrompt = None
     face_index: FaceIndex = 0
 
 

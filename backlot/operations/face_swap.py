@@ -2,37 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from backlot import pricing
-from backlot.images.sizes import size_problem
-from backlot.operations._operation import ImageUrl, Lane, Operation, OperationRequest, Prompt, RequestContext
+from backlot.operations._operation import ExpressionPrompt, ImageUrl, Lane, Operation, OperationRequest, Prompt
+from backlot.operations._seedream import Model, Size
 from backlot.tasks import CostItem
-
-
-def _checked_size(size: str | None, info: ValidationInfo) -> str | None:
-    """Turn the three ways of asking for the automatic size into None, and refuse what the model would refuse."""
-    if size is None or size in ("", "auto"):
-        return None
-    problem = size_problem(size, RequestContext.of(info).seedream_model)
-    if problem:
-        raise PydanticCustomError("image_size", "Size {problem}", {"problem": problem})
-    return size
-
-
-#: `auto` (also null or empty), a tier such as `2K`, or `WIDTHxHEIGHT`.
-Size = Annotated[
-    Annotated[str, Field(max_length=16)] | None,
-    AfterValidator(_checked_size),
-    Field(
-        description=(
-            "`auto` (default) takes the listed size whose aspect ratio is nearest to the picture's; else a tier such "
-            "as `2K`, or `WIDTHxHEIGHT` within the model's limits."
-        ),
-        examples=["auto", "2048x2048"],
-    ),
-]
 
 
 class FaceSwapRequest(OperationRequest):
@@ -42,8 +17,13 @@ class FaceSwapRequest(OperationRequest):
     target_face_url: ImageUrl
     prompt: Annotated[
         Prompt | None,
-        Field(description="Replaces the default prompt entirely.", examples=["She smiles, looking left."]),
+        Field(
+            description="Replaces the default prompt; an `expression_prompt` is added to it.",
+            examples=["She smiles, looking left."],
+        ),
     ] = None
+    expression_prompt: ExpressionPrompt = None
+    model: Model = None
     size: Size = None
 
 

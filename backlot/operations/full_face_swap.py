@@ -6,9 +6,19 @@ from pydantic import BeforeValidator, Field
 
 from backlot.assets import is_mask_key
 from backlot.image_urls import ImageUrlPolicy
-from backlot.operations._operation import FaceIndex, ImageUrl, Lane, Operation, OperationRequest, Prompt
+from backlot.operations._operation import (
+    ExpressionPrompt,
+    FaceIndex,
+    FacePositionPrompt,
+    ImageUrl,
+    Lane,
+    Operation,
+    OperationRequest,
+    Prompt,
+)
+from backlot.operations._seedream import Model, Size
 from backlot.operations.face_mask import find_faces_estimate
-from backlot.operations.face_swap import Size, swap_face_estimate
+from backlot.operations.face_swap import swap_face_estimate
 
 
 class FullFaceSwapRequest(OperationRequest):
@@ -16,8 +26,14 @@ class FullFaceSwapRequest(OperationRequest):
 
     source_image_url: ImageUrl
     target_face_url: ImageUrl
+    face_position_prompt: FacePositionPrompt = None
     face_index: FaceIndex = 0
-    prompt: Annotated[Prompt | None, Field(description="Replaces the default prompt of the swap entirely.")] = None
+    prompt: Annotated[
+        Prompt | None,
+        Field(description="Replaces the default prompt of the swap; an `expression_prompt` is added to it."),
+    ] = None
+    expression_prompt: ExpressionPrompt = None
+    model: Model = None
     size: Size = None
     skip_mask: Annotated[
         bool,
@@ -37,7 +53,7 @@ OPERATION = Operation(
     title="Mask and swap a face",
     description=(
         "Does `face-mask` and then `face-swap` in one task. With `skip_mask`, or if the source is the result of a "
-        "`face-mask` task, only the swap is done and `face_index` has no effect."
+        "`face-mask` task, only the swap is done, and neither `face_position_prompt` nor `face_index` has an effect."
     ),
     lane=Lane.PAID,
     request=FullFaceSwapRequest,

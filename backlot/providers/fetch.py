@@ -4,24 +4,22 @@ Every URL of a redirect chain is checked, every name is resolved here, every add
 goes to exactly the address that was checked. Bytes and pixels are limited while they arrive.
 """
 
-import socket
 import ssl
-import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpcore
 import httpx
 
-from backlot.addresses import is_public, literal_address
+from backlot.assets import MAX_IMAGE_BYTES
 from backlot.errors import ImageHostUnavailable, ImageNotFetched, ImageTooLarge, ImageUnreadable, ImageUrlRefused
 from backlot.image_urls import ImageUrlPolicy
-from backlot.images.codecs import MAX_IMAGE_BYTES, read_header
+from backlot.images.codecs import read_header
+from backlot.providers.pinned import AddressRefused, Deadline, HostRefused, HostUnavailable, PinnedBackend
 
 #: Redirects followed before it is called a loop; browsers allow 20, image hosts need 1 or 2.
 MAX_REDIRECTS = 5
 
-#: The whole fetch, redirects included, seconds; a single read or connect, seconds.
+#: The whole fetch, redirects included, seconds; a single read or connect, seconds. The resolver has a limit of its own.
 TOTAL_S = 30.0
 IDLE_S = 10.0
 
@@ -30,47 +28,8 @@ _HEADER_LOOKS = (4_096, 65_536, 524_288)
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 
-
-class _PinnedBackend(httpcore.NetworkBackend):
-    """Resolves a name once, refuses addresses that are not public, and connects to the checked address."""
-
-    def __init__(self, policy: ImageUrlPolicy) -> None:
-        self._policy = policy
-        self._sockets = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        addresses = self._resolve(host, port)
-        if not self._policy.is_insecure(host, port):
-            for address in addresses:
-                parsed = literal_address(address)
-                if parsed is None or not is_public(parsed):
-                    raise ImageUrlRefused(reason=f"{host} resolves to an address that is not public")
-        return self._connect(addresses, port, timeout, local_address, socket_options)
-
-    def _connect(self, addresses: list[str], port: int, *options: Any) -> httpcore.NetworkStream:
-        """Try the checked addresses in the resolver's order; a host may answer on IPv4 only."""
-        *others, last = addresses
-        for address in others:
-            try:
-                return self._sockets.connect_tcp(address, port, *options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return self._sockets.connect_tcp(last, port, *options)
-
-    @staticmethod
-    def _resolve(host: str, port: int) -> list[str]:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            raise ImageNotFetched(reason=f"the name {host} cannot be resolved") from error
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+#: Statuses below 500 that say "later": request time-out, too early, too many requests.
+_LATER = (408, 425, 429)
 
 
 class ImageFetcher:
@@ -100,16 +59,22 @@ class ImageFetcher:
 
         Raises:
             ImageUrlRefused: the URL, a redirect or a resolved address is not allowed.
-            ImageNotFetched: no such name, a redirect loop, or a status that will not change.
-            ImageHostUnavailable: no connection, a broken one, a time-out, or a status of 429 or 5xx.
+            ImageNotFetched: no such name, a certificate that is not valid, a redirect loop, or a status that will not
+                change.
+            ImageHostUnavailable: no answer of the resolver, no connection, a broken one, a time-out, or a status of
+                408, 425, 429 or 5xx.
             ImageTooLarge: more bytes or pixels than allowed.
             ImageUnreadable: the body is not an image.
         """
-        deadline = time.monotonic() + TOTAL_S
+        deadline = Deadline(TOTAL_S)
         with httpcore.ConnectionPool(
-            ssl_context=self._verify, network_backend=_PinnedBackend(self._policy), max_keepalive_connections=0
+            ssl_context=self._verify,
+            network_backend=PinnedBackend(self._policy, deadline),
+            max_keepalive_connections=0,
         ) as pool:
             for _ in range(MAX_REDIRECTS + 1):
+                if deadline.is_over:
+                    raise _too_slow(deadline)
                 self._policy.check(url)
                 body = self._get(pool, url, deadline)
                 if isinstance(body, bytes):
@@ -117,10 +82,9 @@ class ImageFetcher:
                 url = body
         raise ImageNotFetched(reason=f"it is redirected more than {MAX_REDIRECTS} times")
 
-    def _get(self, pool: httpcore.ConnectionPool, url: str, deadline: float) -> bytes | str:
+    def _get(self, pool: httpcore.ConnectionPool, url: str, deadline: Deadline) -> bytes | str:
         """Send one request; return the body, or the URL of a redirect."""
-        limit = min(IDLE_S, max(deadline - time.monotonic(), 0.1))
-        timeouts = {"connect": limit, "read": limit, "write": limit, "pool": limit}
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), IDLE_S)
         try:
             parsed = httpx.URL(url)
             headers: dict[bytes | str, bytes | str] = {
@@ -134,23 +98,29 @@ class ImageFetcher:
                 scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
             )
             with pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as response:
-                return self._read(response, parsed, deadline)
+                return self._read(response, parsed)
+        except AddressRefused as error:
+            raise ImageUrlRefused(reason=str(error)) from error
+        except HostRefused as error:
+            raise ImageNotFetched(reason=str(error)) from error
+        except HostUnavailable as error:
+            raise ImageHostUnavailable(reason=str(error)) from error
         except httpx.InvalidURL as error:
             raise ImageUrlRefused(reason="it is not a well-formed URL") from error
         except httpcore.UnsupportedProtocol as error:
             raise ImageUrlRefused(reason="its scheme is not http or https") from error
         except httpcore.TimeoutException as error:
-            raise ImageHostUnavailable(reason=f"no answer within {IDLE_S:.0f} s") from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError) as error:
+            raise _too_slow(deadline) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise ImageHostUnavailable(reason=f"the connection failed ({str(error)[:120]})") from error
 
-    def _read(self, response: httpcore.Response, url: httpx.URL, deadline: float) -> bytes | str:
+    def _read(self, response: httpcore.Response, url: httpx.URL) -> bytes | str:
         headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status in _REDIRECTS:
             if b"location" not in headers:
                 raise ImageNotFetched(reason=f"HTTP {response.status} without a place to go")
-            return str(url.join(headers[b"location"]))
-        if response.status == 429 or response.status >= 500:
+            return str(url.join(_location(response)))
+        if response.status in _LATER or response.status >= 500:
             raise ImageHostUnavailable(reason=f"HTTP {response.status}")
         if response.status != 200:
             raise ImageNotFetched(reason=f"HTTP {response.status}")
@@ -159,22 +129,28 @@ class ImageFetcher:
         declared = headers.get(b"content-length", "")
         if declared.isdigit() and int(declared) > self._max_bytes:
             raise ImageTooLarge(reason=f"it has {declared} bytes, {self._max_bytes} are allowed")
-        return self._collect(response.iter_stream(), deadline)
+        return self._collect(response.iter_stream())
 
-    def _collect(self, chunks: Iterator[bytes], deadline: float) -> bytes:
+    def _collect(self, chunks: Iterator[bytes]) -> bytes:
         body = bytearray()
         looks = list(_HEADER_LOOKS)
         for chunk in chunks:
             body += chunk
             if len(body) > self._max_bytes:
                 raise ImageTooLarge(reason=f"it has more than {self._max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise ImageHostUnavailable(reason=f"not complete after {TOTAL_S:.0f} s")
             if looks and len(body) >= looks[0]:
                 del looks[0]
                 _look_ahead(bytes(body))
-        read_header(bytes(body))
-        return bytes(body)
+        data = bytes(body)
+        read_header(data)
+        return data
+
+
+def _too_slow(deadline: Deadline) -> ImageHostUnavailable:
+    """Say which of the two limits was reached."""
+    if deadline.is_over:
+        return ImageHostUnavailable(reason=f"not complete after {deadline.total_s:g} s")
+    return ImageHostUnavailable(reason=f"no answer within {IDLE_S:g} s")
 
 
 def _look_ahead(beginning: bytes) -> None:
@@ -183,3 +159,12 @@ def _look_ahead(beginning: bytes) -> None:
         read_header(beginning)
     except ImageUnreadable:
         return
+
+
+def _location(response: httpcore.Response) -> str:
+    """Read where a redirect goes; hosts write other letters than ASCII as UTF-8, old ones as Latin-1."""
+    value = next(value for name, value in response.headers if name.lower() == b"location")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -3,15 +3,24 @@
 A step `mask-face` is the module `mask_face` of this package, which defines `STEP`. Nothing lists steps a second time.
 """
 
-from backlot.steps._ledger import Holder, LeaseLost, StepLedger
-from backlot.steps._runner import ANSWERED, DROPPED, WAITING, Outcome, StepRunner, step_named
-from backlot.steps._step import Step, StepDeps, StepRun, WorkItem
+from backlot.steps._jobs import JobPolicy
+from backlot.steps._ledger import Adopted, Holder, Job, JobAnswers, LeaseLost, StepLedger
+from backlot.steps._runner import ANSWERED, DROPPED, PUT_OFF, WAITING, Outcome, StepRunner, step_named
+from backlot.steps._step import AFTER_PAYING_S, Step, StepDeps, StepRun, Stopwatch
+from backlot.work_items import Cancellation, WorkItem
 
 __all__ = [
+    "AFTER_PAYING_S",
     "ANSWERED",
     "DROPPED",
+    "PUT_OFF",
     "WAITING",
+    "Adopted",
+    "Cancellation",
     "Holder",
+    "Job",
+    "JobAnswers",
+    "JobPolicy",
     "LeaseLost",
     "Outcome",
     "Step",
@@ -19,6 +28,7 @@ __all__ = [
     "StepLedger",
     "StepRun",
     "StepRunner",
+    "Stopwatch",
     "WorkItem",
     "step_named",
 ]

@@ -1,38 +1,23 @@
 """What a step is, and what it may use."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from backlot.assets import MAX_IMAGE_BYTES
 from backlot.image_urls import ImageUrlPolicy
-from backlot.images.codecs import MAX_IMAGE_BYTES, Picture
+from backlot.images.codecs import Picture
 from backlot.images.codecs import decode as decode_image
+from backlot.steps._ledger import Job
 from backlot.tasks import StepOutput, StepTimings
 
-
-class WorkItem(BaseModel):
-    """A queue message: one step of one task, and the token that answers it.
-
-    Args:
-        task_token: Step Functions' callback token; never logged.
-        attempt: names this entry into the state, `<execution>/<retry count>`; a message that comes twice has it
-            twice, a
-            retry has another.
-        input: the step's own input, checked by the step's model.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    task_token: str
-    task_id: str
-    operation: str
-    step: str
-    attempt: str
-    input: dict[str, Any]
+#: What is left to do after a paid answer is here, seconds: downloading, checking and storing up to 15 pictures.
+AFTER_PAYING_S = 60.0
 
 
 class ObjectStore(Protocol):
@@ -72,7 +57,11 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+            self.add(name, time.perf_counter() - began)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count time that passed elsewhere."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def timings(self) -> StepTimings:
         """Return what was counted, seconds."""
@@ -85,7 +74,7 @@ class StepDeps:
 
     Args:
         providers: the paid APIs' clients by name.
-        models: which model of a provider is asked, by the provider's name.
+        models: which model is asked, by the provider's name, or by the step's where a provider has several.
         keys: where the API keys come from.
         images: which image URLs are ours or allowed.
         objects: the bucket.
@@ -111,18 +100,32 @@ class StepRun:
         created_ms: when the task was submitted, Unix milliseconds.
         kept_answer: the answer that an earlier run of this step paid for, if it was kept and the step not finished.
         pay: takes a provider's name and the paid call, does the call and keeps its answer before it returns it; to be
-            used
-            at most once, after everything that can fail without having cost anything.
+            used at most once, after everything that can fail without having cost anything.
+        job: takes the name of a provider that works for long, and what buys a job, given its webhook's URL; returns
+            what the job has made. Until there is something it does not return: the step is run again then.
+        retries: how often the state machine has tried this step before.
         watch: counts where the time goes.
         deps: what it may use.
+        time_left_s: tells how long this worker can still be at work.
     """
 
     task_id: str
     created_ms: int
     kept_answer: dict[str, Any] | None
     pay: Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
+    job: Callable[[str, Callable[[str], Job]], dict[str, Any]]
+    retries: int
     watch: Stopwatch
     deps: StepDeps
+    time_left_s: Callable[[], float] = lambda: math.inf
+
+    def affordable_s(self, wanted_s: float) -> float:
+        """Return how long a paid call may take: as long as wanted, if its answer can then still be kept and used.
+
+        A worker that is stopped while it waits loses an answer that was paid for.
+        """
+        left_s = self.time_left_s()
+        return min(wanted_s, max(left_s - AFTER_PAYING_S, left_s / 2))
 
     def picture(self, url: str) -> Picture:
         """Read and decode an image that a request names: from the bucket if it is ours, else from its host."""
@@ -142,8 +145,10 @@ class Step:
         name: in messages, records and metrics.
         input: model of the message's `input`.
         run: does it; raises a `BacklotError` for whatever it cannot do.
+        provider: whose rate limits it has to keep; None if it calls no paid API.
     """
 
     name: str
     input: type[BaseModel]
     run: Callable[[Any, StepRun], StepOutput]
+    provider: str | None = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, Annotations, Stack, Validations
 from constructs import IConstruct
 
 
@@ -27,6 +27,17 @@ def accept_wildcards(construct: IConstruct, reason: str, *arns: str) -> None:
         arns: as they are written into the policies, tokens and all.
     """
     accept(construct, reason, *(f"IAM5[Resource::{_as_found(construct, arn)}]" for arn in arns))
+
+
+def accept_warning(construct: IConstruct, reason: str, warning: str) -> None:
+    """Accept a warning of the CDK itself on a construct and what is below it.
+
+    Args:
+        construct: with the warning.
+        reason: why it does not hold here.
+        warning: its id.
+    """
+    Annotations.of(construct).acknowledge_warning(warning, reason)
 
 
 def _as_found(construct: IConstruct, arn: str) -> str:

@@ -7,9 +7,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from backlot.assets import FACE_PREFIX
 from backlot.image_urls import READABLE_PREFIXES
 from cdk.config import Stage
-from cdk.constructs.acknowledged import accept, accept_wildcards
+from cdk.constructs.acknowledged import accept, accept_warning, accept_wildcards
 
 #: What the CDN serves to everybody who knows an object's name; uploads are read by the workers only.
 PUBLIC_PREFIXES = tuple(prefix for prefix in READABLE_PREFIXES if prefix != "uploads/")
@@ -46,6 +47,8 @@ class AssetStore(Construct):
             ],
             lifecycle_rules=[
                 s3.LifecycleRule(expiration=Duration.days(stage.result_days)),
+                # The sweep deletes faces after an hour; a day is the shortest that S3 itself knows.
+                s3.LifecycleRule(expiration=Duration.days(1), prefix=FACE_PREFIX),
                 s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
             ],
         )
@@ -80,13 +83,17 @@ class AssetStore(Construct):
             self,
             "Cdn",
             comment="Backlot's results",
-            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
             default_behavior=cloudfront.BehaviorOptions(
                 origin=origins.S3BucketOrigin.with_origin_access_control(bucket),
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
                 cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
                 response_headers_policy=headers,
             ),
+        )
+        accept_warning(
+            distribution,
+            "the bucket's policy is written below, for some prefixes only",
+            "@aws-cdk/aws-cloudfront-origins:updateImportedBucketPolicyOac",
         )
         accept(distribution, "results may be looked at from everywhere", "CFR1")
         accept(distribution, "it serves immutable files; the firewall stands before the API", "CFR2")
@@ -104,13 +111,24 @@ class AssetStore(Construct):
             )
         )
 
-    def grant_read(self, role: iam.Role) -> None:
-        """Let a function read what a request may name."""
-        self._grant(role, "s3:GetObject", READABLE_PREFIXES)
+    def grant_read(self, role: iam.Role, *more: str) -> None:
+        """Let a function read what a request may name, and objects below more prefixes."""
+        self._grant(role, "s3:GetObject", (*READABLE_PREFIXES, *more))
 
     def grant_write(self, role: iam.Role, *prefixes: str) -> None:
         """Let a function write objects below the prefixes."""
         self._grant(role, "s3:PutObject", prefixes)
+
+    def grant_sweep(self, role: iam.Role, prefix: str) -> None:
+        """Let a function list and delete objects below a prefix."""
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}"],
+                conditions={"StringEquals": {"s3:prefix": prefix}},
+            )
+        )
+        self._grant(role, "s3:DeleteObject", (prefix,))
 
     def _grant(self, role: iam.Role, action: str, prefixes: tuple[str, ...]) -> None:
         arns = [f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}/{prefix}*" for prefix in prefixes]

@@ -5,7 +5,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from cdk.config import Platform
-from cdk.packaging import layer_directory
+from cdk.packaging import layer_archive
 
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 RUNTIMES = {
@@ -20,13 +20,11 @@ class DependencyLayer(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
-        directory = layer_directory(platform)
+        archive = layer_archive(platform)
         self.version = lambda_.LayerVersion(
             self,
             "Version",
-            code=lambda_.Code.from_asset(
-                str(directory), asset_hash=directory.name, asset_hash_type=AssetHashType.CUSTOM
-            ),
+            code=lambda_.Code.from_asset(str(archive), asset_hash=archive.stem, asset_hash_type=AssetHashType.CUSTOM),
             compatible_runtimes=[RUNTIMES[platform.python]],
             compatible_architectures=[ARCHITECTURES[platform.architecture]],
             description="Libraries of Backlot's functions, see requirements/layer.txt",

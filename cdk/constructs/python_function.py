@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.config import Stage
-from cdk.constructs.acknowledged import accept
+from cdk.constructs.acknowledged import accept, accept_warning
 from cdk.constructs.dependency_layer import ARCHITECTURES, RUNTIMES
 from cdk.packaging import ROOT
 
@@ -75,6 +75,9 @@ class PythonFunction(Construct):
         )
         if stage.tracing:
             accept(self.role, "X-Ray has no resources to name", "IAM5[Resource::*]")
+        if snap_start:
+            warning = "@aws-cdk/aws-lambda:snapStartRequirePublish"
+            accept_warning(self.function, "its alias below publishes a version", warning)
         self.target: lambda_.IFunction = (
             lambda_.Alias(self, "Live", alias_name="live", version=self.function.current_version)
             if snap_start

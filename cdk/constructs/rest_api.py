@@ -30,7 +30,7 @@ _GATEWAY_ANSWERS = (
     ("QUOTA_EXCEEDED", "429", "QUOTA_EXCEEDED", "The API key has used up its quota",
      "Wait for the next day, or ask the operator for another usage plan.", False),
     ("REQUEST_TOO_LARGE", "413", "REQUEST_TOO_LARGE", "The request has more than 10 MB",
-     "Upload images and send their URLs.", False),
+     "Send URLs of images instead of images.", False),
     ("INTEGRATION_TIMEOUT", "504", "TIMED_OUT", "The API did not answer in time", "Send the request again.", True),
     ("INTEGRATION_FAILURE", "504", "UNAVAILABLE", "The API is unavailable", "Send the request again.", True),
 )  # fmt: skip
@@ -57,6 +57,15 @@ class StudioApi(Construct):
         self.key_ids = self._keys()
         if stage.waf:
             self._firewall()
+
+    def add_webhook(self, provider: str, target: lambda_.IFunction) -> None:
+        """Let a provider tell results at `/webhooks/<provider>`; it signs them and has no key of ours."""
+        webhooks = self.api.root.get_resource("webhooks") or self.api.root.add_resource("webhooks")
+        webhooks.add_resource(provider).add_method(
+            "POST",
+            apigateway.LambdaIntegration(target, proxy=True, timeout=Duration.seconds(29)),
+            api_key_required=False,
+        )
 
     def _rest_api(self) -> apigateway.RestApi:
         log = logs.LogGroup(

@@ -5,12 +5,12 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from backlot.aws.task_store import STATUS_INDEX
+from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from cdk.config import Stage
 
 
 class TaskTables(Construct):
-    """`task_store` with the index of the replaced servers' table, and the idempotency table."""
+    """`task_store` with its indexes, that of the replaced servers' table among them, and the idempotency table."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
@@ -20,6 +20,12 @@ class TaskTables(Construct):
             index_name=STATUS_INDEX,
             partition_key=dynamodb.Attribute(name="status", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="created_at", type=dynamodb.AttributeType.NUMBER),
+            projection_type=dynamodb.ProjectionType.ALL,
+        )
+        self.task_store.add_global_secondary_index(
+            index_name=OWNER_INDEX,
+            partition_key=dynamodb.Attribute(name="owner", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="created_ms", type=dynamodb.AttributeType.NUMBER),
             projection_type=dynamodb.ProjectionType.ALL,
         )
         self.idempotency = self._table("Idempotency", f"task_idempotency{stage.name_suffix}", "id", "expires_at")
@@ -45,10 +51,10 @@ class TaskTables(Construct):
             grantee=grantee, actions=[f"dynamodb:{action}" for action in actions], resource_arns=[table.table_arn]
         )
 
-    def grant_status_index(self, grantee: iam.IGrantable) -> None:
-        """Let somebody query tasks by status."""
+    def grant_query(self, grantee: iam.IGrantable, index: str) -> None:
+        """Let somebody query one index of `task_store`."""
         iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["dynamodb:Query"],
-            resource_arns=[f"{self.task_store.table_arn}/index/{STATUS_INDEX}"],
+            resource_arns=[f"{self.task_store.table_arn}/index/{index}"],
         )

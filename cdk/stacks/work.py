@@ -1,5 +1,6 @@
 """Work: queues, state machines, and the functions that do and settle what they say."""
 
+import json
 from typing import Any
 
 from aws_cdk import CfnOutput, Duration
@@ -12,14 +13,18 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as scheduler_targets
 from constructs import Construct
 
-from backlot.assets import MASK_PREFIX, SEEDREAM_PREFIX
+from backlot.assets import FACE_PREFIX, MASK_PREFIX, PORTRAIT_PREFIX, SEEDREAM_PREFIX
+from backlot.aws.task_store import STATUS_INDEX
 from backlot.operations import catalogue
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept_wildcards
 from cdk.constructs.dependency_layer import DependencyLayer
-from cdk.constructs.operation_machine import OperationMachine, machine_arn
+from cdk.constructs.machine import machine_arn
+from cdk.constructs.operation_machine import OperationMachine
 from cdk.constructs.provider_secrets import ProviderSecrets
+from cdk.constructs.public_url import public_url_arn, public_url_parameter
 from cdk.constructs.python_function import PythonFunction
+from cdk.constructs.webhook_delivery import WebhookDelivery
 from cdk.constructs.work_queue import WorkQueue
 from cdk.stacks.storage import StorageStack
 
@@ -57,8 +62,9 @@ class WorkStack(CdkStack):
             for operation in catalogue().values()
         ]
         self._layer = DependencyLayer(self, "Dependencies", platform=stage.platform).version
+        self.webhooks = WebhookDelivery(self, "Webhooks", stage=stage, layer=self._layer, tables=storage.tables)
         self._answers_tokens = [machine_arn(self, stage, operation) for operation in catalogue()]
-        self.functions = [self._worker(), self._settler(), self._sweeper()]
+        self.functions = [self._worker(), self._settler(), self._sweeper(), self.webhooks.function]
         CfnOutput(self, "StateMachinePrefix", value=machine_arn(self, stage, ""))
         CfnOutput(self, "CpuTasksQueueUrl", value=self.cpu_tasks.queue.queue_url)
         CfnOutput(self, "CpuTasksDlqUrl", value=self.cpu_tasks.dead_letters.queue_url)
@@ -82,20 +88,34 @@ class WorkStack(CdkStack):
                 "INSECURE_HOSTS": ",".join(stage.insecure_hosts),
                 "PROVIDER_SECRETS_PREFIX": self.secrets.prefix,
                 "TASK_DAYS": str(stage.result_days),
+                "RATE_LIMITS": json.dumps(
+                    {name: limit.model_dump() for name, limit in stage.providers.rate_limits.items()}
+                ),
                 "DASHSCOPE_BASE_URL": stage.providers.dashscope_base_url,
                 "QWEN_VL_MODEL": stage.providers.qwen_vl_model,
                 "DASHSCOPE_LIMIT_S": f"{stage.providers.dashscope_limit_s:g}",
                 "ARK_BASE_URL": stage.providers.ark_base_url,
                 "SEEDREAM_MODEL": stage.providers.seedream_model,
                 "ARK_LIMIT_S": f"{stage.providers.ark_limit_s:g}",
+                "FAL_BASE_URL": stage.providers.fal_base_url,
+                "FAL_CALL_LIMIT_S": f"{stage.providers.fal_call_limit_s:g}",
+                "PORTRAIT_MODEL": stage.providers.portrait_model,
+                "HARMONIZE_MODEL": stage.providers.harmonize_model,
+                "PUBLIC_URL_PARAMETER": public_url_parameter(stage),
+                "JOB_FIRST_LOOK_S": f"{stage.providers.job_first_look_s:g}",
+                "JOB_LIMIT_S": f"{stage.providers.job_limit_s:g}",
             },
         )
-        tables.grant(tables.task_store, worker.role, "UpdateItem")
-        tables.grant(tables.idempotency, worker.role, "UpdateItem")
-        assets.grant_read(worker.role)
-        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX)
+        tables.grant(tables.task_store, worker.role, "GetItem", "UpdateItem")
+        tables.grant(tables.idempotency, worker.role, "GetItem", "UpdateItem")
+        assets.grant_read(worker.role, FACE_PREFIX)
+        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX, PORTRAIT_PREFIX)
+        worker.role.add_to_policy(
+            iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[public_url_arn(self, stage)])
+        )
         self.secrets.grant_read(worker.role)
         self._let_answer_tokens(worker)
+        self.cpu_tasks.grant_send(worker.role)
         worker.function.add_event_source(
             event_sources.SqsEventSource(
                 self.cpu_tasks.queue,
@@ -114,9 +134,13 @@ class WorkStack(CdkStack):
             stage=self._stage,
             name="settle_execution",
             layer=self._layer,
-            environment={"TASK_STORE": tables.task_store.table_name},
+            environment={
+                "TASK_STORE": tables.task_store.table_name,
+                "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
+            },
         )
-        tables.grant(tables.task_store, settler.role, "UpdateItem")
+        tables.grant(tables.task_store, settler.role, "GetItem", "UpdateItem")
+        self.webhooks.grant_start(settler.role)
         events.Rule(
             self,
             "ExecutionEnded",
@@ -145,9 +169,11 @@ class WorkStack(CdkStack):
                 "TASK_STORE": tables.task_store.table_name,
                 "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
                 "DEAD_LETTER_QUEUE_URLS": self.cpu_tasks.dead_letters.queue_url,
+                "BUCKET": self._storage.assets.bucket.bucket_name,
             },
         )
-        tables.grant_status_index(sweeper.role)
+        self._storage.assets.grant_sweep(sweeper.role, FACE_PREFIX)
+        tables.grant_query(sweeper.role, STATUS_INDEX)
         sweeper.role.add_to_policy(
             iam.PolicyStatement(actions=["states:StartExecution"], resources=self._answers_tokens)
         )

@@ -2,21 +2,23 @@
 
 from dataclasses import dataclass
 
-import boto3
-
+from backlot.aws.clients import client
 from backlot.aws.dynamodb import Table
+from backlot.aws.pacing import DynamoPacing
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeys
 from backlot.aws.sqs import Queue
+from backlot.aws.ssm import Parameter
 from backlot.aws.step_ledger import DynamoStepLedger
 from backlot.aws.stepfunctions import TaskTokens
 from backlot.aws.task_store import TaskStore
 from backlot.clock import now_ms
 from backlot.image_urls import ImageUrlPolicy
+from backlot.providers.fal import Fal
 from backlot.providers.fetch import ImageFetcher
 from backlot.providers.qwen_vl import QwenVL
 from backlot.providers.seedream import Seedream
-from backlot.steps import StepDeps, StepRunner
+from backlot.steps import JobPolicy, StepDeps, StepRunner
 from lambdas.run_paid_step.settings import Settings
 
 #: Largest picture that a provider may send us, bytes: a PNG of 16 megapixels.
@@ -33,25 +35,40 @@ class Deps:
 
 def compose(settings: Settings) -> Deps:
     """Make the clients and everything that stands on them."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
     step_deps = StepDeps(
         providers={
             QwenVL.name: QwenVL(base_url=settings.dashscope_base_url, limit_s=settings.dashscope_limit_s),
             Seedream.name: Seedream(base_url=settings.ark_base_url, limit_s=settings.ark_limit_s),
+            Fal.name: Fal(base_url=settings.fal_base_url, limit_s=settings.fal_call_limit_s),
         },
-        models={QwenVL.name: settings.qwen_vl_model, Seedream.name: settings.seedream_model},
-        keys=ProviderKeys(boto3.client("secretsmanager"), settings.provider_secrets_prefix),
+        models={
+            QwenVL.name: settings.qwen_vl_model,
+            Seedream.name: settings.seedream_model,
+            "make-portrait": settings.portrait_model,
+            "harmonize-portrait": settings.harmonize_model,
+        },
+        keys=ProviderKeys(client("secretsmanager"), settings.provider_secrets_prefix),
         images=images,
-        objects=Bucket(boto3.client("s3"), settings.bucket),
+        objects=Bucket(client("s3"), settings.bucket),
         fetcher=ImageFetcher(images),
         result_fetcher=ImageFetcher(images, max_bytes=MAX_RESULT_BYTES),
     )
+    queue = Queue(client("sqs"), settings.queue_url)
+    once = Table(dynamodb, settings.idempotency_table, "id")
     runner = StepRunner(
         tasks=TaskStore(Table(dynamodb, settings.task_store, "task_id")),
-        ledger=DynamoStepLedger(Table(dynamodb, settings.idempotency_table, "id"), days=settings.task_days),
-        tokens=TaskTokens(boto3.client("stepfunctions")),
+        ledger=DynamoStepLedger(once, days=settings.task_days),
+        tokens=TaskTokens(client("stepfunctions")),
+        queue=queue,
+        pacing=DynamoPacing(once, settings.rate_limits),
+        job_policy=JobPolicy(
+            public_url=Parameter(client("ssm"), settings.public_url_parameter).value,
+            first_look_ms=round(settings.job_first_look_s * 1000),
+            limit_ms=round(settings.job_limit_s * 1000),
+        ),
         deps=step_deps,
         clock=now_ms,
     )
-    return Deps(runner=runner, queue=Queue(boto3.client("sqs"), settings.queue_url))
+    return Deps(runner=runner, queue=queue)

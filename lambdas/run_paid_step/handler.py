@@ -1,7 +1,7 @@
 """The worker of the paid lane.
 
 Trigger: `cpu_tasks_queue`, partial batch responses.
-Input: `backlot.steps.WorkItem` as the message's body.
+Input: `backlot.steps.WorkItem` as the message's body, or `backlot.steps.Cancellation`.
 Output: the step's output or error, sent to the state machine by the item's token.
 Errors: those of `backlot.errors` answer the token; anything else leaves the message in the queue.
 Retries: transient errors by the state machine, with a new message; a lost worker by the queue, three receives in all.
@@ -15,8 +15,9 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import TypeAdapter
 
-from backlot.steps import WAITING, Outcome, WorkItem
+from backlot.steps import WAITING, Cancellation, Outcome, WorkItem
 from lambdas.run_paid_step.deps import Deps, compose
 from lambdas.run_paid_step.settings import Settings
 
@@ -29,6 +30,10 @@ LEASE_MARGIN_S = 5
 
 #: After how long a message is tried again that failed for a reason of ours, seconds: 5, 10, 20 …
 FIRST_RETRY_S = 5
+
+
+#: What the queue carries.
+_MESSAGE: TypeAdapter[WorkItem | Cancellation] = TypeAdapter(WorkItem | Cancellation)
 
 
 class ComesBack(Exception):
@@ -57,7 +62,10 @@ def run_item(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 @tracer.capture_method(capture_response=False)
 def _run(record: SQSRecord, lambda_context: LambdaContext) -> Outcome:
-    item = WorkItem.model_validate_json(record.body)
+    item = _MESSAGE.validate_json(record.body)
+    if isinstance(item, Cancellation):
+        logger.append_keys(task_id=item.cancelled_task_id, operation=item.operation)
+        return _deps().runner.cancel(item)
     logger.append_keys(task_id=item.task_id, operation=item.operation, step=item.step)
     tracer.put_annotation("task_id", item.task_id)
     return _deps().runner.run(

@@ -7,12 +7,14 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConf
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from backlot.errors import BacklotError, Unexpected
+from backlot.views import ErrorDetail
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import BadRequest
 from lambdas.serve_api.http_status import http_status
+from lambdas.serve_api.routes.generate import generate_router
 from lambdas.serve_api.routes.service import service_router
 from lambdas.serve_api.routes.tasks import tasks_router
-from lambdas.serve_api.views import ErrorDetail
+from lambdas.serve_api.routes.uploads import uploads_router
 
 logger = Logger(child=True)
 
@@ -21,6 +23,8 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     """Build the resolver."""
     app = APIGatewayRestResolver(cors=_cors(deps.settings.cors_origins))
     app.include_router(tasks_router(deps))
+    app.include_router(uploads_router(deps))
+    app.include_router(generate_router(deps))
     app.include_router(service_router(deps))
 
     @app.exception_handler(BadRequest)

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 
-import boto3
-
+from backlot.aws.clients import client, s3_client
 from backlot.aws.cloudwatch import OperationMetrics
 from backlot.aws.dynamodb import Table
-from backlot.aws.secrets import ProviderKeyStatus
+from backlot.aws.face_memory import DynamoFaceMemory
+from backlot.aws.s3 import Bucket
+from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
+from backlot.aws.sqs import Queue
 from backlot.aws.stepfunctions import Executions
 from backlot.aws.submission_keys import DynamoSubmissionKeys
 from backlot.aws.task_store import TaskStore
-from backlot.clock import now_ms
+from backlot.aws.uploads import Uploads
+from backlot.clock import Clock, now_ms
+from backlot.faces import Faces
 from backlot.image_urls import ImageUrlPolicy
 from backlot.operations import RequestContext
+from backlot.seedream_models import OfferedModels
 from backlot.submission import Submissions
 from lambdas.serve_api.settings import Settings
 
@@ -27,8 +32,12 @@ class Deps:
         tasks: the task store.
         task_table: its table.
         submissions: takes requests in.
+        queue: where workers are told of cancelled tasks.
         keys: tells which providers' keys are set.
         metrics: counts accepted tasks.
+        uploads: takes images in.
+        webhooks: the secret from which signing keys of webhooks are made.
+        clock: Unix time in milliseconds.
     """
 
     settings: Settings
@@ -36,30 +45,42 @@ class Deps:
     tasks: TaskStore
     task_table: Table
     submissions: Submissions
+    queue: Queue
     keys: ProviderKeyStatus
     metrics: OperationMetrics
+    uploads: Uploads
+    webhooks: WebhookSecret
+    clock: Clock
 
 
 def compose(settings: Settings) -> Deps:
     """Make the clients and everything that stands on them."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb, secrets = client("dynamodb"), client("secretsmanager")
     task_table = Table(dynamodb, settings.task_store, "task_id")
     tasks = TaskStore(task_table)
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
+    once = Table(dynamodb, settings.idempotency_table, "id")
     submissions = Submissions(
         tasks=tasks,
-        keys=DynamoSubmissionKeys(Table(dynamodb, settings.idempotency_table, "id")),
-        executions=Executions(boto3.client("stepfunctions"), settings.state_machine_prefix),
+        keys=DynamoSubmissionKeys(once),
+        executions=Executions(client("stepfunctions"), settings.state_machine_prefix),
         images=images,
+        faces=Faces(Bucket(client("s3"), settings.bucket), DynamoFaceMemory(once), settings.bucket, now_ms),
         clock=now_ms,
         days=settings.task_days,
     )
     return Deps(
         settings=settings,
-        request_context=RequestContext(images=images, seedream_model=settings.seedream_model),
+        request_context=RequestContext(
+            images=images, seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models)
+        ),
         tasks=tasks,
         task_table=task_table,
         submissions=submissions,
-        keys=ProviderKeyStatus(boto3.client("secretsmanager"), settings.provider_secrets_prefix),
+        queue=Queue(client("sqs"), settings.queue_url),
+        keys=ProviderKeyStatus(secrets, settings.provider_secrets_prefix),
         metrics=OperationMetrics(),
+        webhooks=WebhookSecret(secrets, settings.webhook_secret),
+        uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
+        clock=now_ms,
     )

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from backlot.settings import starts_from_snapshot
 from lambdas.serve_api.app import build_app
 from lambdas.serve_api.deps import Deps, compose
 from lambdas.serve_api.settings import Settings
@@ -30,6 +31,10 @@ def _deps() -> Deps:
 @cache
 def _app() -> APIGatewayRestResolver:
     return build_app(_deps())
+
+
+if starts_from_snapshot():
+    _app()
 
 
 @logger.inject_lambda_context(clear_state=True)

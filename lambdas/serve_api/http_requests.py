@@ -4,24 +4,39 @@ import base64
 import binascii
 import math
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backlot.errors import ApiKeyMissing
-from backlot.operations import OperationRequest, RequestContext
+from backlot.errors import ApiKeyMissing, OperationNotFound, RequestTooLarge
+from backlot.operations import RequestContext, catalogue, operation_named
 from backlot.submission import MAX_KEY_CHARS
+from backlot.tasks import Status, TaskCursor
 
 #: Longest wait, seconds: the gateway gives up after 29.
 MAX_WAIT_S = 25.0
+
+#: Largest body, bytes. Lambda takes events of 6 MB, in which a body may be written a third longer than it is; the
+#: gateway takes 10 MB. Source: the services' quotas, read 2026-11-20.
+MAX_BODY_BYTES = 4_500_000
+
+#: How many tasks a page of a listing has, without a wish and at most.
+DEFAULT_PAGE, MAX_PAGE = 20, 100
 
 #: Longest text of a request that an error repeats, characters.
 MAX_ECHO_CHARS = 200
 
 _PREFER_WAIT = re.compile(r"(?:^|[,;\s])wait=(\d+)\b")
 
-Request = TypeVar("Request", bound=OperationRequest)
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _Anything(BaseModel):
+    """An object with any fields."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class BadRequest(Exception):
@@ -48,13 +63,16 @@ def owner(event: APIGatewayProxyEvent) -> str:
     return key_id
 
 
-def parse_body(event: APIGatewayProxyEvent, model: type[Request], context: RequestContext) -> Request:
+def parse_body(event: APIGatewayProxyEvent, model: type[Body], context: RequestContext | None = None) -> Body:
     """Read and check a body.
 
     Raises:
         BadRequest: it is no JSON object, or fields are missing or wrong; every problem is named.
+        RequestTooLarge: it has more than `MAX_BODY_BYTES` bytes.
     """
     body = _body(event)
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestTooLarge(size_bytes=len(body), limit_bytes=MAX_BODY_BYTES)
     if not body.strip():
         raise BadRequest(problem("missing", ["body"], "Field required", None))
     try:
@@ -62,6 +80,16 @@ def parse_body(event: APIGatewayProxyEvent, model: type[Request], context: Reque
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         raise BadRequest(*(_reported(each) for each in found)) from error
+
+
+def json_object(event: APIGatewayProxyEvent) -> dict[str, Any]:
+    """Read a body of which nobody knows yet which model it is.
+
+    Raises:
+        BadRequest: it is no JSON object.
+        RequestTooLarge: it has more than `MAX_BODY_BYTES` bytes.
+    """
+    return parse_body(event, _Anything, RequestContext()).model_extra or {}
 
 
 def idempotency_key(event: APIGatewayProxyEvent) -> str | None:
@@ -93,6 +121,43 @@ def asked_wait_s(event: APIGatewayProxyEvent) -> float:
         message = f"Input should be a number of seconds; answers are held for {MAX_WAIT_S:.0f} at most"
         raise BadRequest(problem("float_parsing", ["query", "wait"], message, query))
     return min(float(query), MAX_WAIT_S)
+
+
+def task_query(event: APIGatewayProxyEvent) -> dict[str, Any]:
+    """Return which tasks a listing asks for: `status`, `operation`, `limit`, `after`.
+
+    Raises:
+        BadRequest: a parameter cannot be read; every problem is named.
+    """
+    query = event.query_string_parameters or {}
+    problems: list[dict[str, Any]] = []
+
+    def read(name: str, kind: str, message: str, parse: Callable[[str], Any], default: Any = None) -> Any:
+        try:
+            return parse(query[name]) if query.get(name) else default
+        except (ValueError, OperationNotFound):
+            problems.append(problem(kind, ["query", name], message, query[name]))
+            return default
+
+    statuses, names = ", ".join(Status), ", ".join(catalogue())
+    found = {
+        "status": read("status", "enum", f"Input should be one of {statuses}", Status),
+        "operation": read(
+            "operation", "enum", f"Input should be one of {names}", lambda name: operation_named(name).name
+        ),
+        "limit": read("limit", "int_range", f"Input should be 1 to {MAX_PAGE}", _page_size, DEFAULT_PAGE),
+        "after": read("cursor", "cursor", "Input should be the next_cursor of another page", TaskCursor.decode),
+    }
+    if problems:
+        raise BadRequest(*problems)
+    return found
+
+
+def _page_size(text: str) -> int:
+    size = int(text)
+    if not 1 <= size <= MAX_PAGE:
+        raise ValueError(text)
+    return size
 
 
 def problem(kind: str, location: list[str | int], message: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,11 @@ from backlot.errors import (
     BacklotError,
     CallerError,
     IdempotencyKeyReused,
+    NotStarted,
     OperationNotFound,
+    RequestTooLarge,
+    TaskHasEnded,
+    TaskNotFailed,
     TaskNotFound,
     TransientError,
 )
@@ -15,10 +19,14 @@ from backlot.errors import (
 #: The first class that matches decides.
 _STATUS: tuple[tuple[type[BacklotError], HTTPStatus], ...] = (
     (ApiKeyMissing, HTTPStatus.FORBIDDEN),
+    (RequestTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TaskNotFound, HTTPStatus.NOT_FOUND),
     (OperationNotFound, HTTPStatus.NOT_FOUND),
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (TaskHasEnded, HTTPStatus.CONFLICT),
+    (TaskNotFailed, HTTPStatus.CONFLICT),
     (CallerError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotStarted, HTTPStatus.SERVICE_UNAVAILABLE),
     (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BacklotError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )

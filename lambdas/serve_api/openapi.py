@@ -11,16 +11,27 @@ from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swag
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from backlot.operations import Operation, catalogue
-from lambdas.serve_api.http_requests import MAX_WAIT_S
-from lambdas.serve_api.views import (
+from backlot.operations import Operation, catalogue, operation_named
+from backlot.submission import MAX_KEY_CHARS
+from backlot.tasks import Status
+from backlot.views import (
     ErrorAnswer,
     JobView,
+    SigningSecret,
     SubmittedJob,
     SubmittedTask,
+    TaskEvent,
+    TaskPage,
     TaskView,
+    UploadForm,
     ValidationAnswer,
 )
+from lambdas.serve_api.http_requests import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
+from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
+from lambdas.serve_api.routes.uploads import UploadRequest
+
+#: What `POST /api/generate` makes.
+GENERATES = "identity-portrait"
 
 DESCRIPTION = """\
 Image operations of a short-drama studio. Submit a request, get a task, read it until it is `completed`, `failed` or
@@ -32,7 +43,13 @@ _VIEWS: tuple[type[BaseModel], ...] = (
     SubmittedTask,
     SubmittedJob,
     TaskView,
+    TaskPage,
     JobView,
+    UploadForm,
+    SigningSecret,
+    TaskEvent,
+    GenerateAnswer,
+    StatusAnswer,
     ErrorAnswer,
     ValidationAnswer,
 )
@@ -53,7 +70,7 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "Your name for this request: sent again within a day, it returns the same task.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS},
 }
 
 
@@ -78,9 +95,9 @@ def docs_page() -> str:
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     operations = list(catalogue().values())
-    models = [*(operation.request for operation in operations), *_VIEWS]
+    requests: list[type[BaseModel]] = [*(operation.request for operation in operations), UploadRequest]
     _, definitions = models_json_schema(
-        [(model, "validation" if index < len(operations) else "serialization") for index, model in enumerate(models)],
+        [(model, "validation") for model in requests] + [(model, "serialization") for model in _VIEWS],
         ref_template="#/components/schemas/{model}",
     )
     paths: dict[str, Any] = {}
@@ -91,7 +108,16 @@ def document() -> dict[str, Any]:
         "info": {"title": "Backlot", "version": "1.0.0", "description": DESCRIPTION},
         "servers": [{"url": "."}],
         "security": [{"api_key": []}],
-        "paths": paths | _read_paths() | _service_paths(),
+        "paths": paths | _read_paths() | _upload_path() | _generate_paths() | _service_paths(),
+        "webhooks": {
+            "task_ended": {
+                "post": {
+                    "summary": "A task with a callback_url has ended",
+                    "requestBody": {"content": {"application/json": {"schema": _ref(TaskEvent)}}},
+                    "responses": {"2XX": {"description": "It was received; anything else is tried again, but 410."}},
+                }
+            }
+        },
         "components": {
             "schemas": definitions["$defs"],
             "securitySchemes": {"api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
@@ -142,7 +168,7 @@ def _submit_paths(operation: Operation) -> dict[str, Any]:
 
 
 def _read_paths() -> dict[str, Any]:
-    return {
+    paths: dict[str, Any] = {
         f"/api/v1/{kind}s/{{id}}": {
             "get": {
                 "tags": ["tasks"],
@@ -154,6 +180,119 @@ def _read_paths() -> dict[str, Any]:
         }
         for kind, view in (("task", TaskView), ("job", JobView))
     }
+    paths["/api/v1/tasks/{id}"]["delete"] = {
+        "tags": ["tasks"],
+        "operationId": "cancel_task",
+        "summary": "Cancel a task",
+        "description": "What has not begun does not begin; a job is cancelled, a paid call is not waited for.",
+        "parameters": [_id()],
+        "responses": _read_responses(TaskView) | {"409": _json("The task has ended already.", ErrorAnswer)},
+    }
+    paths["/api/v1/tasks/{id}/retry"] = {
+        "post": {
+            "tags": ["tasks"],
+            "operationId": "retry_task",
+            "summary": "Retry a failed task",
+            "description": "The task runs again under its id; steps that were done and paid are taken over.",
+            "parameters": [_id()],
+            "responses": {
+                "202": _json("The task is pending again.", TaskView),
+                **{status: answer for status, answer in _read_responses(TaskView).items() if status != "200"},
+                "409": _json("The task has not failed.", ErrorAnswer),
+            },
+        }
+    }
+    paths["/api/v1/webhook-secret"] = {
+        "get": {
+            "tags": ["tasks"],
+            "operationId": "read_webhook_secret",
+            "summary": "Read the secret that signs the key's webhooks",
+            "responses": {"200": _json("The secret.", SigningSecret), "403": _forbidden(), "429": _throttled()},
+        }
+    }
+    paths["/api/v1/tasks"] = {
+        "get": {
+            "tags": ["tasks"],
+            "operationId": "list_tasks",
+            "summary": "List the key's own tasks, newest first",
+            "description": "A page may have fewer tasks than asked for, even none, while `next_cursor` names another.",
+            "parameters": _list_parameters(),
+            "responses": {
+                "200": _json("A page.", TaskPage),
+                "403": _forbidden(),
+                "422": _unprocessable(),
+                "429": _throttled(),
+            },
+        }
+    }
+    return paths
+
+
+def _generate_paths() -> dict[str, Any]:
+    operation = operation_named(GENERATES)
+    body = {"application/json": {"schema": _ref(operation.request), "example": operation.example}}
+    return {
+        "/api/generate": {
+            "post": {
+                "tags": [operation.name],
+                "operationId": "generate",
+                "summary": f"{operation.title} (the IdentityLens app)",
+                "description": (
+                    f"Held for {MAX_WAIT_S:.0f} s at most; error 2001 with a `task_id` means that it goes on, and the "
+                    "same request joins it. Errors are in Turkish, or in English with `Accept-Language: en`."
+                ),
+                "requestBody": {"required": True, "content": body},
+                "responses": {
+                    "200": _json("The portrait, or an error of the app's catalogue.", GenerateAnswer),
+                    "403": _forbidden(),
+                    "422": _unprocessable(),
+                    "429": _throttled(),
+                },
+            }
+        },
+        "/api/status/{id}": {
+            "get": {
+                "tags": [operation.name],
+                "operationId": "read_generate_status",
+                "summary": "Read a portrait's task (the IdentityLens app)",
+                "parameters": [_id()],
+                "responses": _read_responses(StatusAnswer),
+            }
+        },
+    }
+
+
+def _upload_path() -> dict[str, Any]:
+    return {
+        "/api/v1/uploads": {
+            "post": {
+                "tags": ["uploads"],
+                "operationId": "make_upload",
+                "summary": "Upload an image",
+                "description": "Answers with a form; post the image with it, then name `image_url` in requests.",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _ref(UploadRequest)}},
+                },
+                "responses": {
+                    "201": _json("The form.", UploadForm),
+                    "403": _forbidden(),
+                    "422": _unprocessable(),
+                    "429": _throttled(),
+                },
+            }
+        }
+    }
+
+
+def _list_parameters() -> list[dict[str, Any]]:
+    schemas: dict[str, dict[str, Any]] = {
+        "status": {"type": "string", "enum": list(Status)},
+        "operation": {"type": "string", "enum": list(catalogue())},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+        "cursor": {"type": "string", "description": "`next_cursor` of the page before."},
+    }
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
 
 
 def _service_paths() -> dict[str, Any]:

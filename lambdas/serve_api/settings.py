@@ -13,11 +13,15 @@ class Settings(EnvironmentSettings):
         task_store: name of the table of tasks.
         idempotency_table: name of the table of idempotency keys.
         state_machine_prefix: ARN of an operation's state machine without the operation's name.
+        queue_url: URL of the queue that workers listen to.
         bucket: name of the bucket of results.
         cdn_base_url: where the CDN serves the bucket, without a trailing slash.
         insecure_hosts: `host:port`, separated by commas, of image hosts that may be plain http or private.
         provider_secrets_prefix: a provider's secret is called this and the provider's name.
-        seedream_model: whose size limits apply to requests.
+        seedream_model: id of the model that is asked when a request names none.
+        seedream_models: models that requests may name: `alias=id`, separated by commas.
+        webhook_secret: name of the secret from which signing keys of webhooks are made.
+        upload_base_url: origin that forms of uploads name; empty for S3's own.
         cors_origins: origins of pages that may call the API, separated by commas.
         task_days: how long tasks are kept, days.
     """
@@ -26,10 +30,14 @@ class Settings(EnvironmentSettings):
     task_store: str
     idempotency_table: str
     state_machine_prefix: str
+    queue_url: str
     bucket: str
     cdn_base_url: str = Field(pattern=r"^https?://.*[^/]$")
     insecure_hosts: str
     provider_secrets_prefix: str
     seedream_model: str
+    seedream_models: str = Field(pattern=r"^([\w.-]+=[\w.-]+,)*[\w.-]+=[\w.-]+$")
+    webhook_secret: str
+    upload_base_url: str
     cors_origins: str
     task_days: int = Field(ge=1, le=3650)

@@ -2,7 +2,7 @@
 
 Trigger: EventBridge, "Step Functions Execution Status Change" with a final status.
 Input: the event's `detail.name` and `detail.status`.
-Output: none; metrics in the log.
+Output: none; metrics in the log, and the delivery of the webhook if the client wants one.
 Errors: whatever DynamoDB raises.
 Retries: EventBridge's, twice.
 Idempotency: both writes are conditional; an event that comes again changes and counts nothing.
@@ -10,13 +10,14 @@ Idempotency: both writes are conditional; an event that comes again changes and 
 
 from functools import cache
 
-import boto3
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from backlot.aws.clients import client
 from backlot.aws.cloudwatch import OperationMetrics
 from backlot.aws.dynamodb import Table
+from backlot.aws.stepfunctions import Executions
 from backlot.aws.task_store import TaskStore
 from backlot.clock import now_ms
 from backlot.settlement import Settlement
@@ -28,8 +29,13 @@ tracer = Tracer()
 
 @cache
 def _deps() -> Settlement:
-    table = Table(boto3.client("dynamodb"), Settings.from_environment().task_store, "task_id")
-    return Settlement(tasks=TaskStore(table), metrics=OperationMetrics(), clock=now_ms)
+    settings = Settings.from_environment()
+    return Settlement(
+        tasks=TaskStore(Table(client("dynamodb"), settings.task_store, "task_id")),
+        executions=Executions(client("stepfunctions"), settings.state_machine_prefix),
+        metrics=OperationMetrics(),
+        clock=now_ms,
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)

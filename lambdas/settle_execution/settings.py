@@ -8,6 +8,8 @@ class Settings(EnvironmentSettings):
 
     Args:
         task_store: name of the table of tasks.
+        state_machine_prefix: ARN of a state machine of this deployment without its own name.
     """
 
     task_store: str
+    state_machine_prefix: str

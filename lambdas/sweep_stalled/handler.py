@@ -1,4 +1,4 @@
-"""Finds tasks that nothing else would move: those of dead letters, and those whose execution was never started.
+"""Finds what nothing else would: tasks of dead letters, tasks that were never started, faces whose hour is over.
 
 Trigger: EventBridge Scheduler, every minute.
 Input: none.
@@ -12,11 +12,12 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from backlot.aws.clients import client
 from backlot.aws.dynamodb import Table
+from backlot.aws.s3 import Bucket
 from backlot.aws.sqs import Queue
 from backlot.aws.stepfunctions import Executions, TaskTokens
 from backlot.aws.task_store import TaskStore
@@ -31,12 +32,13 @@ tracer = Tracer()
 @cache
 def _deps() -> Sweep:
     settings = Settings.from_environment()
-    sqs, states = boto3.client("sqs"), boto3.client("stepfunctions")
+    sqs, states = client("sqs"), client("stepfunctions")
     return Sweep(
-        tasks=TaskStore(Table(boto3.client("dynamodb"), settings.task_store, "task_id")),
+        tasks=TaskStore(Table(client("dynamodb"), settings.task_store, "task_id")),
         executions=Executions(states, settings.state_machine_prefix),
         dead_letters=[Queue(sqs, url) for url in settings.dead_letter_queue_urls.split(",")],
         tokens=TaskTokens(states),
+        faces=Bucket(client("s3"), settings.bucket),
         clock=now_ms,
     )
 

@@ -10,8 +10,10 @@ class Settings(EnvironmentSettings):
         task_store: name of the table of tasks.
         state_machine_prefix: ARN of an operation's state machine without the operation's name.
         dead_letter_queue_urls: URLs of the dead-letter queues, separated by commas.
+        bucket: name of the bucket of results.
     """
 
     task_store: str
     state_machine_prefix: str
     dead_letter_queue_urls: str
+    bucket: str

@@ -53,7 +53,7 @@ class DashScope:
         if fault and fault.kind == "text":
             text = fault.text
         else:
-            text = await asyncio.get_running_loop().run_in_executor(None, _describe, pixels)
+            text = await asyncio.get_running_loop().run_in_executor(None, _describe, pixels, prompt)
         return web.json_response(_completion(str(body["model"]), text, pixels, prompt))
 
 
@@ -80,7 +80,7 @@ def _picture_and_prompt(body: dict) -> tuple[faces.Pixels, str]:  # type: ignore
     return pixels, " ".join(texts)
 
 
-def _describe(pixels: faces.Pixels) -> str:
+def _describe(pixels: faces.Pixels, prompt: str) -> str:
     """Answer as the model does: JSON in a fence, coordinates of 0 to 1000."""
     height, width = pixels.shape[:2]
     found = [
@@ -93,7 +93,7 @@ def _describe(pixels: faces.Pixels) -> str:
             ],
             "label": "face",
         }
-        for box in faces.find_faces(pixels)
+        for box in faces.meant(prompt, faces.find_faces(pixels), width)
     ]
     return f"```json\n{json.dumps({'faces': found})}\n```"
 

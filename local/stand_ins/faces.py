@@ -1,6 +1,7 @@
 """What the stand-ins do with pictures: find faces, and put one face where a black ellipse is. Classical, and marked."""
 
 import io
+import re
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 Pixels = NDArray[np.uint8]
 
@@ -19,6 +21,13 @@ DETECTION_SIDE_PX = 640
 #: A Haar cascade's square goes from the brows to the lower lip; the face from forehead to chin and cheek to cheek,
 #: relative to that square: left, top, right, bottom.
 _FACE_IN_SQUARE = (0.13, 0.12, 0.87, 1.06)
+
+#: What every result says about itself.
+ENGINE = "engine: stand-in"
+MADE_BY = f"Backlot local mode, {ENGINE}"
+
+#: Longest prompt that is written into a file, characters; a JPEG's note holds 64 KB.
+MAX_NOTE_CHARS = 8000
 
 #: Grey values up to this count as the black of a mask: JPEG lifts pure black a little.
 _BLACK = 12
@@ -65,6 +74,34 @@ def find_faces(pixels: Pixels) -> list[FaceBox]:
     return sorted(boxes, key=lambda box: (box.left - box.right) * (box.bottom - box.top))
 
 
+def meant(words: str, boxes: list[FaceBox], width: int) -> list[FaceBox]:
+    """Choose the faces that a text means, as far as it says where they are, the best match first.
+
+    A side means the half of the picture, the middle its middle third, a size the one face.
+
+    Args:
+        words: in which `left`, `right`, `middle`, `largest` or `smallest` may occur.
+        boxes: the largest first.
+        width: of the picture, pixels.
+    """
+    said = set(re.findall(r"[a-z]+", words.lower()))
+
+    def place(box: FaceBox) -> float:
+        return (box.left + box.right) / 2 / width
+
+    if said & {"left", "leftmost"}:
+        return sorted((box for box in boxes if place(box) < 1 / 2), key=place)
+    if said & {"right", "rightmost"}:
+        return sorted((box for box in boxes if place(box) > 1 / 2), key=place, reverse=True)
+    if said & {"middle", "centre", "center"}:
+        return sorted(
+            (box for box in boxes if abs(place(box) - 1 / 2) < 1 / 6), key=lambda box: abs(place(box) - 1 / 2)
+        )
+    if said & {"largest", "biggest", "smallest"}:
+        return boxes[-1:] if "smallest" in said else boxes[:1]
+    return boxes
+
+
 def swap(masked: Pixels, identity: Pixels) -> Pixels:
     """Put the largest face of one picture where the other has a black ellipse.
 
@@ -73,7 +110,7 @@ def swap(masked: Pixels, identity: Pixels) -> Pixels:
     Shapes:
         masked (H, W, 3), identity (h, w, 3), result (H, W, 3), all uint8 BGR.
     """
-    hole = _black_ellipse(masked)
+    hole = black_ellipse(masked)
     faces = find_faces(identity)
     if hole is None or not faces:
         return masked
@@ -96,14 +133,21 @@ def swap(masked: Pixels, identity: Pixels) -> Pixels:
     return _blend(masked, np.asarray(warped, np.uint8), (left, top, width, height))
 
 
-def encode(pixels: Pixels, width: int, height: int) -> bytes:
-    """Scale to the size that was asked for and encode as JPEG that says what made it."""
+def encode(pixels: Pixels, width: int, height: int, *, prompt: str, output_format: str = "jpeg") -> bytes:
+    """Scale to the size that was asked for and encode as a file that says what made it, and for which prompt."""
     scaled = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LANCZOS4)
     image = Image.fromarray(cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB))
-    exif = Image.Exif()
-    exif[0x0131] = "Backlot local mode, engine: stand-in"
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif, comment=b"engine: stand-in")
+    if output_format == "png":
+        notes = PngInfo()
+        for name, text in (("Software", MADE_BY), ("Comment", ENGINE), ("Description", prompt[:MAX_NOTE_CHARS])):
+            notes.add_itxt(name, text)
+        image.save(buffer, "PNG", compress_level=1, pnginfo=notes)
+        return buffer.getvalue()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = MADE_BY
+    exif[ExifTags.Base.ImageDescription] = prompt[:MAX_NOTE_CHARS]
+    image.save(buffer, "JPEG", quality=95, subsampling=0, exif=exif, comment=ENGINE.encode())
     return buffer.getvalue()
 
 
@@ -122,7 +166,7 @@ def _face(x: float, y: float, width: float, height: float) -> FaceBox:
     return FaceBox(x + left * width, y + top * height, x + right * width, y + bottom * height)
 
 
-def _black_ellipse(pixels: Pixels) -> tuple[int, int, int, int] | None:
+def black_ellipse(pixels: Pixels) -> tuple[int, int, int, int] | None:
     """Return left, top, width and height of the largest black blob that fills its box as an ellipse does."""
     black = (pixels.max(axis=2) <= _BLACK).astype(np.uint8)
     black = cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))

@@ -6,8 +6,9 @@ calls.
 
 import asyncio
 import json
+import time
 from collections import defaultdict, deque
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
@@ -16,49 +17,65 @@ from pydantic import BaseModel, ConfigDict
 TRUNCATED = b'{"id": "stand-in", "choices": [{"index": 0, "message": {"role": "assis'
 
 
+#: What can go wrong with any provider, and with fal alone.
+AnyFault = Literal["status", "text", "body", "truncated", "reset", "expired", "images", "none"]
+FalFault = Literal["lost-answer", "flagged", "lost", "doubled", "forged"]
+
+
 class Fault(BaseModel):
     """One fault.
 
     Args:
         kind: `status` (an error body), `text` (the model says this), `body` (this and HTTP 200), `truncated`, `reset`,
-            `expired` (the result's URL is over), `none` (only the wait).
+            `expired` (the result's URL is over), `images` (some pictures of a batch fail), `none` (only the wait); fal
+            has more, see `local/stand_ins/fal.py`.
         status: HTTP status of `status`.
         code: the provider's code in the body.
         message: the provider's words in the body.
+        headers: of `status`, such as `Retry-After`.
         text: of `text` and `body`.
+        images: of `images`, which pictures fail with `code` and `message`, counted from 0.
         wait_s: before the call is answered, seconds.
         times: how many calls it is for.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: str
+    kind: AnyFault | FalFault
     status: int = 500
     code: str = "InternalError"
     message: str = "made to fail"
+    headers: dict[str, str] = {}
     text: str = ""
+    images: list[int] = []
     wait_s: float = 0.0
     times: int = 1
 
 
 class Faults:
-    """The faults that wait, and the calls that were made."""
+    """The faults that wait, the calls that were made and when, and how many of them waited at once."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Fault]] = defaultdict(deque)
         self.calls: dict[str, int] = defaultdict(int)
+        self.times: dict[str, list[float]] = defaultdict(list)
+        self._at_work: dict[str, int] = defaultdict(int)
+        self.peaks: dict[str, int] = defaultdict(int)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes by which tests reach it."""
         return [
             web.put("/_faults/{provider}", self._put),
             web.get("/_calls", self._get_calls),
+            web.get("/_peaks", self._get_peaks),
+            web.get("/_times", self._get_times),
             web.delete("/_calls", self._forget),
         ]
 
     async def next(self, provider: str) -> Fault | None:
         """Count a call; return its fault, after the fault's wait."""
         self.calls[provider] += 1
+        self.times[provider].append(time.time())
         waiting = self._waiting[provider]
         if not waiting:
             return None
@@ -67,7 +84,12 @@ class Faults:
             waiting.popleft()
         else:
             waiting[0] = fault.model_copy(update={"times": fault.times - 1})
-        await asyncio.sleep(fault.wait_s)
+        self._at_work[provider] += 1
+        self.peaks[provider] = max(self.peaks[provider], self._at_work[provider])
+        try:
+            await asyncio.sleep(fault.wait_s)
+        finally:
+            self._at_work[provider] -= 1
         return fault
 
     async def answer(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
@@ -75,17 +97,18 @@ class Faults:
         match fault.kind:
             case "status":
                 error = {"code": fault.code, "message": fault.message, "param": "", "type": fault.code}
-                return web.json_response({"error": error, "request_id": "stand-in"}, status=fault.status)
+                body = {"error": error, "request_id": "stand-in"}
+                return web.json_response(body, status=fault.status, headers=fault.headers)
             case "body":
                 return web.Response(text=fault.text, content_type="application/json")
             case "truncated":
                 response = web.StreamResponse(headers={"Content-Length": str(len(TRUNCATED) + 500)})
                 await response.prepare(request)
                 await response.write(TRUNCATED)
-                _drop(request)
+                drop(request)
                 return response
             case "reset":
-                _drop(request)
+                drop(request)
                 return web.Response()
         return None
 
@@ -97,13 +120,22 @@ class Faults:
     async def _get_calls(self, _: web.Request) -> web.Response:
         return web.json_response(self.calls)
 
+    async def _get_peaks(self, _: web.Request) -> web.Response:
+        return web.json_response(self.peaks)
+
+    async def _get_times(self, _: web.Request) -> web.Response:
+        return web.json_response(self.times)
+
     async def _forget(self, _: web.Request) -> web.Response:
         self.calls.clear()
+        self.peaks.clear()
+        self.times.clear()
         self._waiting.clear()
         return web.json_response({})
 
 
-def _drop(request: web.Request) -> None:
+def drop(request: web.Request) -> None:
+    """Break a connection off."""
     if request.transport is not None:
         request.transport.abort()
 

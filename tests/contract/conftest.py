@@ -1,6 +1,7 @@
 """Templates of every stage, synthesised once, with cdk-nag's AwsSolutions pack looking on."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,30 @@ class Assembly:
             for stack, template in self.templates.items()
             for name, resource in template["Resources"].items()
             if resource["Type"] == kind
+        }
+
+    def functions(self) -> dict[str, dict[str, Any]]:
+        """Return the properties of our functions, by the folder of their code."""
+        return {
+            resource["Properties"]["Handler"].split(".")[1]: resource["Properties"]
+            for resource in self.resources("AWS::Lambda::Function").values()
+            if "lambdas." in resource["Properties"]["Handler"]
+        }
+
+    def statements(self) -> Iterator[tuple[str, list[str], Any]]:
+        """Return each policy's statements: its name, the actions, the resources."""
+        for name, policy in self.resources("AWS::IAM::Policy").items():
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+                actions = statement["Action"]
+                yield name, [actions] if isinstance(actions, str) else actions, statement["Resource"]
+
+    def actions_of(self, part: str) -> dict[str, str]:
+        """Return the actions that the policies of a role grant, with their resources as text."""
+        return {
+            action: json.dumps(resources)
+            for name, actions, resources in self.statements()
+            if part in name
+            for action in actions
         }
 
 

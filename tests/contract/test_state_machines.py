@@ -11,9 +11,9 @@ from backlot import errors
 from backlot.operations import catalogue
 from backlot.steps import WorkItem, step_named
 from backlot.tasks import Status
-from cdk.packaging import ROOT
+from cdk.definitions import FOLDER, definition, is_work
 
-FILES = sorted((ROOT / "stepfunctions").glob("*.asl.json"))
+FILES = sorted(FOLDER.glob("*.asl.json"))
 
 #: Names that AWS gives errors: of Step Functions itself, and of the services that our states call.
 AWS_ERRORS = {
@@ -28,9 +28,9 @@ AWS_ERRORS = {
 STATUS_LITERALS = {f":{status.value}": status.value for status in Status}
 
 
-@pytest.fixture(params=FILES, ids=lambda path: path.name.split(".")[0])
+@pytest.fixture(params=catalogue().values(), ids=lambda operation: operation.name)
 def machine(request) -> dict[str, Any]:
-    return json.loads(request.param.read_text())
+    return definition(request.param)
 
 
 def tasks(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def tasks(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def work(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: state for name, state in tasks(machine).items() if state["Resource"].endswith(".waitForTaskToken")}
+    return {name: state for name, state in tasks(machine).items() if is_work(state)}
 
 
 def targets(state: dict[str, Any]) -> Iterator[str]:
@@ -50,7 +50,8 @@ def targets(state: dict[str, Any]) -> Iterator[str]:
 
 
 def test_files_match_the_catalogue():
-    assert [path.name for path in FILES] == [f"{operation.module}.asl.json" for operation in catalogue().values()]
+    modules = [operation.module for operation in catalogue().values()]
+    assert [path.name for path in FILES] == sorted(f"{name}.asl.json" for name in [*modules, "deliver_webhook"])
 
 
 def test_machine_keys_stand_in_the_house_order(machine):
@@ -119,7 +120,7 @@ def test_work_retries_all_transient_errors_of_ours_and_no_other(machine):
 def test_work_items_have_the_fields_of_their_model(machine):
     for name, state in work(machine).items():
         body = state["Arguments"]["MessageBody"]
-        assert set(body) == set(WorkItem.model_fields), name
+        assert set(body) == {name for name, field in WorkItem.model_fields.items() if field.is_required()}, name
         assert set(body["input"]) == set(step_named(body["step"]).input.model_fields), name
         assert "State.RetryCount" in body["attempt"], name
         assert "Execution.Name" in body["attempt"], name
@@ -132,9 +133,13 @@ def test_work_states_are_named_like_their_steps(machine):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.split(".")[0])
-def test_work_items_name_the_operation_of_their_file(path):
-    for state in work(json.loads(path.read_text())).values():
-        assert state["Arguments"]["MessageBody"]["operation"].replace("-", "_") == path.name.split(".")[0]
+def test_files_say_only_what_is_the_operations_own(path):
+    shared = json.loads((FOLDER / "_shared.json").read_text())
+    own = json.loads(path.read_text())
+    assert not own["States"].keys() & shared["States"].keys()
+    for name, state in work(own).items():
+        assert not state.keys() & (shared["Work"].keys() - {"TimeoutSeconds", "Output"}), name
+        assert set(state["Arguments"]["MessageBody"]) == {"step", "input"}, name
 
 
 def test_expressions_fill_their_whole_string(machine):
@@ -162,7 +167,7 @@ def test_records_are_written_to_open_tasks_only(machine):
 
 @pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
 def test_transitions_of_the_happy_path_are_as_the_catalogue_says(operation):
-    machine = json.loads((ROOT / "stepfunctions" / f"{operation.module}.asl.json").read_text())
+    machine = definition(operation)
 
     def longest(name: str) -> int:
         state = machine["States"][name]
@@ -176,5 +181,5 @@ def test_transitions_of_the_happy_path_are_as_the_catalogue_says(operation):
 
 @pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
 def test_steps_of_the_catalogue_are_those_of_the_machine(operation):
-    machine = json.loads((ROOT / "stepfunctions" / f"{operation.module}.asl.json").read_text())
+    machine = definition(operation)
     assert tuple(state["Arguments"]["MessageBody"]["step"] for state in work(machine).values()) == operation.steps

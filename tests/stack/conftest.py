@@ -110,6 +110,10 @@ class Studio:
         answer = self.aws("sqs").get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)
         return sum(int(value) for value in answer["Attributes"].values())
 
+    def purge(self) -> None:
+        """Drop the messages that earlier tests have left: those of killed workers come back after minutes."""
+        self.aws("sqs").purge_queue(QueueUrl=self.outputs["CpuTasksQueueUrl"])
+
     def objects(self) -> set[str]:
         """Return the keys of all results."""
         pages = self.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=self.outputs["BucketName"])
@@ -123,7 +127,9 @@ def studio() -> Iterator[Studio]:
     down(place)
     outputs = up(place, faults="all")
     try:
-        yield Studio(place, outputs, {name: api_key(place, outputs, name) for name in ("studio", "trial")})
+        studio = Studio(place, outputs, {name: api_key(place, outputs, name) for name in ("studio", "trial")})
+        with studio.http, studio.stand_ins:
+            yield studio
     finally:
         down(place)
 

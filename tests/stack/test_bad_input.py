@@ -46,7 +46,6 @@ URLS = [
     "ftp://images.example.com/portrait.jpg",
     "file:///etc/passwd",
     "gopher://images.example.com/",
-    "data:image/png;base64,iVBORw0KGgo=",
     "javascript:alert(1)",
     "https://",
     "https:///portrait.jpg",
@@ -272,6 +271,14 @@ def test_face_index_beyond_the_faces_says_how_many_there_are(studio, astronaut):
 
     assert task["error_message"] == "Face index 3 out of range (detected 1 faces)"
     assert task["error_detail"]["code"] == "FACE_INDEX_OUT_OF_RANGE"
+
+
+def test_body_that_no_function_can_take_is_refused(studio):
+    body = {"image_url": GOOD, "comment": "x" * 4_500_000}
+    answer = studio.http.post("/api/v1/face-mask/tasks", json=body)
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "REQUEST_TOO_LARGE"
 
 
 def test_unknown_fields_are_ignored_as_they_always_were(studio, astronaut):

@@ -48,9 +48,10 @@ def kill_worker(studio) -> None:
 def impatient_queue(studio):
     """Let messages of vanished workers come back after seconds instead of minutes."""
     sqs, url = studio.aws("sqs"), studio.outputs["CpuTasksQueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "10"})
     yield
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "600"})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
 
 
 def test_worker_killed_while_the_provider_works_does_not_pay_twice(studio, astronaut, impatient_queue):

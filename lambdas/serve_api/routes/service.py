@@ -8,7 +8,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.aws.secrets import variable
+from backlot.callbacks import secret_of, written
 from backlot.operations import catalogue
+from backlot.views import SigningSecret
+from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
 
 #: How long a health report is repeated instead of looking again, seconds: the route needs no key.
@@ -30,12 +33,21 @@ def service_router(deps: Deps) -> APIGatewayRouter:
     def operations() -> dict[str, Any]:
         return _operations()
 
+    @router.get("/api/v1/webhook-secret")
+    def webhook_secret() -> Response[Any]:
+        secret = secret_of(deps.webhooks.value(), http_requests.owner(router.current_event))
+        body = SigningSecret(secret=written(secret)).model_dump()
+        return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
+
     @router.get("/openapi.json")
     def openapi() -> Response[str]:
         return Response(200, content_type="application/json", body=_openapi())
 
     @router.get("/docs")
     def docs() -> Response[str]:
+        # The page links to its document in this way.
+        if (router.current_event.query_string_parameters or {}).get("format") == "json":
+            return openapi()
         return Response(200, content_type="text/html", body=_docs())
 
     return router
@@ -44,9 +56,14 @@ def service_router(deps: Deps) -> APIGatewayRouter:
 def _health(deps: Deps) -> dict[str, Any]:
     """Report as the replaced servers did, always with HTTP 200, and say what is missing."""
     providers = sorted({provider for operation in catalogue().values() for provider in operation.providers})
-    missing = [variable(provider) for provider in providers if not deps.keys.is_set(provider)]
+    keys = {provider: deps.keys.is_set(provider) for provider in providers}
+    missing = [variable(provider) for provider, is_set in keys.items() if is_set is False]
     store = deps.task_table.is_reachable()
-    issues = [f"{name} is not set" for name in missing] + ([] if store else ["task_store cannot be read"])
+    issues = [
+        *(f"{name} is not set" for name in missing),
+        *(["the providers' keys cannot be looked at"] if None in keys.values() else []),
+        *([] if store else ["task_store cannot be read"]),
+    ]
     return {
         "status": "degraded" if issues else "healthy",
         "message": "; ".join(issues) or "all is well",
@@ -54,6 +71,9 @@ def _health(deps: Deps) -> dict[str, Any]:
         "issues": issues or None,
         "components": {"dynamodb": "healthy" if store else "unhealthy: task_store cannot be read"},
         "stage": deps.settings.stage,
+        # What IdentityLens' server said of itself.
+        "version": "1.0.0",
+        "provider": "fal.ai",
     }
 
 

@@ -1,22 +1,26 @@
-"""Routes of tasks: submit and read, under the names of both of the replaced servers."""
+"""Routes of tasks: submit, read, list, cancel and retry, under the names of both of the replaced servers."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from backlot.errors import TaskNotFound
+from backlot.errors import TaskHasEnded, TaskNotFound
+from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
 from backlot.submission import Submission
 from backlot.tasks import Task, is_task_id
+from backlot.views import JobView, SubmittedJob, SubmittedTask, TaskPage, TaskView, View
+from backlot.work_items import Cancellation
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.views import JobView, SubmittedJob, SubmittedTask, TaskView, View
 
-#: First and longest pause between two looks at a task that a client waits for, seconds.
-FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 0.5
+#: First and longest pause between two looks at a task that a client waits for, seconds, and how pauses grow: an answer
+#: is late by 0.05 s and a tenth of the wait at most. 25 seconds take 109 looks.
+FIRST_LOOK_S, LONGEST_LOOK_S, GROWTH = 0.05, 0.25, 1.1
 
 logger = Logger(child=True)
 
@@ -28,7 +32,7 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
     @router.post("/api/v1/<operation>/tasks")
     def submit_task(operation: str) -> Response[Any]:
         submission, wait_s = _submit(router, deps, operation)
-        task = _wait(deps, submission.task, wait_s)
+        task = wait_for_end(deps, submission.task, wait_s)
         label = operation_named(operation).label
         answer = SubmittedTask(
             task_id=task.task_id,
@@ -44,7 +48,7 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
     @router.post("/api/v1/<operation>/jobs")
     def submit_job(operation: str) -> Response[Any]:
         submission, wait_s = _submit(router, deps, operation)
-        task = _wait(deps, submission.task, wait_s)
+        task = wait_for_end(deps, submission.task, wait_s)
         answer = SubmittedJob(
             job_id=task.task_id, status=task.status, result_url=task.result_url, error=task.public_error_message
         )
@@ -58,6 +62,21 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
     def read_job(task_id: str) -> Response[Any]:
         return _answer(200, JobView.of(_read(router, deps, task_id, "Job")))
 
+    @router.get("/api/v1/tasks")
+    def list_tasks() -> Response[Any]:
+        query = http_requests.task_query(router.current_event)
+        tasks, more = deps.tasks.owned_by(http_requests.owner(router.current_event), **query)
+        page = TaskPage(tasks=[TaskView.of(task) for task in tasks], next_cursor=more.encode() if more else None)
+        return _answer(200, page)
+
+    @router.delete("/api/v1/tasks/<task_id>")
+    def cancel_task(task_id: str) -> Response[Any]:
+        return _answer(200, TaskView.of(_cancel(deps, owned_task(router, deps, task_id, "Task"))))
+
+    @router.post("/api/v1/tasks/<task_id>/retry")
+    def retry_task(task_id: str) -> Response[Any]:
+        return _answer(202, TaskView.of(deps.submissions.retry(owned_task(router, deps, task_id, "Task"))))
+
     @router.get("/api/v1/<operation>/jobs/<task_id>")
     def read_operation_job(operation: str, task_id: str) -> Response[Any]:
         operation_named(operation)
@@ -70,7 +89,10 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
     event = router.current_event
     operation = operation_named(name)
     wait_s = http_requests.asked_wait_s(event)
-    request = http_requests.parse_body(event, operation.request, deps.request_context)
+    inline = InlineImages(deps.settings.bucket)
+    request = http_requests.parse_body(event, operation.request, replace(deps.request_context, inline=inline))
+    for key, (content_type, data) in inline.found.items():
+        deps.uploads.put(key, data, content_type=content_type)
     submission = deps.submissions.submit(
         operation,
         request,
@@ -92,20 +114,44 @@ def _read(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task
         TaskNotFound: there is none, or it belongs to another key.
     """
     wait_s = http_requests.asked_wait_s(router.current_event)
+    return wait_for_end(deps, owned_task(router, deps, task_id, kind), wait_s)
+
+
+def owned_task(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:
+    """Return a task of the caller.
+
+    Raises:
+        TaskNotFound: there is none, or it belongs to another key.
+    """
     task = deps.tasks.get(task_id) if is_task_id(task_id) else None
     if task is None or task.owner != http_requests.owner(router.current_event):
         raise TaskNotFound(kind=kind)
     logger.append_keys(task_id=task_id, operation=task.operation)
-    return _wait(deps, task, wait_s)
+    return task
 
 
-def _wait(deps: Deps, task: Task, wait_s: float) -> Task:
+def _cancel(deps: Deps, task: Task) -> Task:
+    """End a task as cancelled.
+
+    Raises:
+        TaskHasEnded: it has ended before.
+    """
+    cancelled = deps.tasks.cancel(task.task_id, deps.clock())
+    if cancelled is None:
+        raise TaskHasEnded(status=(deps.tasks.get(task.task_id) or task).status)
+    # A worker ends what the task waits for at a provider; what no worker has taken yet ends when one takes it.
+    if cancelled.started_ms is not None:
+        deps.queue.send(Cancellation(cancelled_task_id=task.task_id, operation=task.operation), delay_s=0)
+    return cancelled
+
+
+def wait_for_end(deps: Deps, task: Task, wait_s: float) -> Task:
     """Look at a task until it has ended or the time is over."""
     deadline = time.monotonic() + wait_s
     pause = FIRST_LOOK_S
     while not task.status.is_final and (left := deadline - time.monotonic()) > 0:
         time.sleep(min(pause, left))
-        pause = min(pause * 1.5, LONGEST_LOOK_S)
+        pause = min(pause * GROWTH, LONGEST_LOOK_S)
         task = deps.tasks.get(task.task_id) or task
     return task
 

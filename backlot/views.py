@@ -1,11 +1,12 @@
 """The shapes in which tasks are answered: the replaced servers' keys, nulls included, and ours beside them."""
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from backlot.errors import BacklotError
-from backlot.tasks import CostItem, Status, StepOutput, StepTimings, Task
+from backlot.tasks import CostItem, Delivery, FailedImage, MadeImage, Status, StepOutput, StepTimings, Task
 
 
 class View(BaseModel):
@@ -70,6 +71,9 @@ class ResultView(View):
     width: int = Field(description="Pixels.")
     height: int = Field(description="Pixels.")
     content_type: str
+    images: list[MadeImage | FailedImage] = Field(
+        description="Every picture in the provider's order; the first that was made is also described beside this."
+    )
     provider: str
     model: str
     cost_usd: float = Field(description="What the providers charged for all steps, US dollars.")
@@ -84,6 +88,7 @@ class ResultView(View):
             width=last.width,
             height=last.height,
             content_type=last.content_type,
+            images=last.images,
             provider=last.provider,
             model=last.model,
             cost_usd=task.cost_usd or 0.0,
@@ -118,7 +123,10 @@ class _NewKeys(View):
     error_detail: ErrorDetail | None
     timings: TaskTimings
     cost_usd: float | None = Field(description="What the providers have charged so far, US dollars.")
+    cost: list[CostItem] = Field(description="The same, item by item.")
     expires_at: int = Field(description="When the task's record may be deleted, Unix seconds.")
+    callback_url: str | None
+    deliveries: list[Delivery] = Field(description="The attempts to deliver the webhook, the first one first.")
 
 
 class TaskView(_NewKeys):
@@ -145,6 +153,41 @@ class TaskView(_NewKeys):
             updated_at=task.updated_at,
             **_new_keys(task),
         )
+
+
+class TaskEvent(View):
+    """What a webhook carries."""
+
+    type: str = Field(examples=["task.completed"])
+    timestamp: datetime = Field(description="When the task ended.")
+    data: TaskView
+
+    @classmethod
+    def of(cls, task: Task, ended: datetime) -> "TaskEvent":
+        """Describe the end of a task."""
+        return cls(type=f"task.{task.status}", timestamp=ended, data=TaskView.of(task))
+
+
+class SigningSecret(View):
+    """With what the webhooks of an API key are signed."""
+
+    secret: str = Field(description="As libraries of Standard Webhooks take it: `whsec_…`.")
+
+
+class UploadForm(View):
+    """A form with which a client puts an image into the bucket: POST it as multipart/form-data, the file last."""
+
+    url: str = Field(description="Where the form is posted to.")
+    fields: dict[str, str] = Field(description="The form's fields; the image comes behind them as `file`.")
+    image_url: str = Field(description="What to write into image fields of requests once the upload is done.")
+    expires_at: int = Field(description="Until when the form is accepted, Unix seconds.")
+
+
+class TaskPage(View):
+    """A page of the caller's tasks, newest first."""
+
+    tasks: list[TaskView]
+    next_cursor: str | None = Field(description="Where the next page begins; null behind the last one.")
 
 
 class JobView(_NewKeys):
@@ -187,9 +230,12 @@ def _new_keys(task: Task) -> dict[str, Any]:
     error = task.error
     return {
         "operation": task.operation,
-        "result": ResultView.of(task, task.steps) if task.status is Status.COMPLETED else None,
+        "result": ResultView.of(task, task.steps) if task.status is Status.COMPLETED and task.steps else None,
         "error_detail": ErrorDetail.of(error, task.public_error_message or "") if error else None,
         "timings": TaskTimings.of(task),
         "cost_usd": task.cost_usd,
+        "cost": [item for step in task.steps for item in step.cost],
         "expires_at": task.expires_at,
+        "callback_url": task.callback_url,
+        "deliveries": task.deliveries,
     }

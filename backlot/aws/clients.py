@@ -1,0 +1,25 @@
+"""Clients of AWS services: made here, so that nothing outside this package imports boto3."""
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+
+def client(service: str) -> Any:
+    """Return a client of a service, with the credentials, the region and the endpoint of the environment.
+
+    Args:
+        service: as boto3 calls it: `dynamodb`, `stepfunctions`.
+    """
+    return boto3.client(service)
+
+
+def s3_client(origin: str = "") -> Any:
+    """Return a client of S3 whose presigned forms are accepted in every region.
+
+    Args:
+        origin: that forms name and requests go to; empty for S3's own.
+    """
+    style = {"s3": {"addressing_style": "path"}} if origin else {}
+    return boto3.client("s3", endpoint_url=origin or None, config=Config(signature_version="s3v4", **style))

@@ -1,0 +1,42 @@
+"""All stand-ins as one web application."""
+
+from aiohttp import web
+
+from local.stand_ins.ark import Ark
+from local.stand_ins.dashscope import DashScope
+from local.stand_ins.fal import Fal
+from local.stand_ins.faults import Faults
+from local.stand_ins.pictures import PictureHost
+from local.stand_ins.receiver import Receiver
+
+#: The references of a batch in base64 fit.
+MAX_BODY_BYTES = 128_000_000
+
+
+def application(dashscope_key: str, ark_key: str, fal_key: str, origin: str) -> web.Application:
+    """Put the stand-ins together.
+
+    Args:
+        dashscope_key: the only key that DashScope accepts.
+        ark_key: the only key that Ark accepts.
+        fal_key: the only key that fal accepts.
+        origin: where the application is served; results are downloaded there.
+    """
+    faults = Faults()
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.add_routes(
+        [
+            *faults.routes(),
+            *DashScope(dashscope_key, faults).routes(),
+            *PictureHost().routes(),
+            *Ark(ark_key, origin, faults).routes(),
+            *Fal(fal_key, origin, faults).routes(),
+            *Receiver(faults).routes(),
+            web.get("/_health", _health),
+        ]
+    )
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"engine": "stand-in"})

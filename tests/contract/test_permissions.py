@@ -1,0 +1,103 @@
+"""What each role may do, and nothing more."""
+
+import json
+import re
+
+import pytest
+
+from backlot.operations import catalogue
+
+#: Actions that AWS offers for no resource in particular.
+WITHOUT_RESOURCE = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def test_no_wildcard_resource_where_an_arn_can_be_named(assembly):
+    for name, actions, resources in assembly.statements():
+        if resources == "*":
+            assert set(actions) <= WITHOUT_RESOURCE, name
+
+
+def test_no_wildcard_action(assembly):
+    for name, actions, _ in assembly.statements():
+        assert not [action for action in actions if "*" in action], name
+
+
+@pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
+def test_machine_may_send_work_and_record_and_nothing_else(assembly, operation):
+    part = f"{operation.module.title().replace('_', '')}MachineRole"
+    granted = assembly.actions_of(f"/{part}")
+    own = {action: resource for action, resource in granted.items() if action not in WITHOUT_RESOURCE}
+    assert set(own) == {"dynamodb:UpdateItem", "sqs:SendMessage"}
+    assert "TaskStore" in own["dynamodb:UpdateItem"]
+    assert "CpuTasksQueue" in own["sqs:SendMessage"]
+
+
+def test_worker_may_do_what_it_does_and_nothing_else(assembly):
+    granted = assembly.actions_of("/RunPaidStepRole")
+    own = set(granted) - WITHOUT_RESOURCE - {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert own == {
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "s3:GetObject",
+        "s3:PutObject",
+        "secretsmanager:GetSecretValue",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:ReceiveMessage",
+        "sqs:SendMessage",
+        "ssm:GetParameter",
+        "states:SendTaskFailure",
+        "states:SendTaskSuccess",
+    }
+
+
+def test_api_may_not_read_keys_or_pictures(assembly):
+    granted = assembly.actions_of("/ServeApiRole")
+    readable = re.findall(r":secret:([^\"]+)", granted["secretsmanager:GetSecretValue"])
+    assert readable == [f"backlot/{assembly.stage.name}/webhooks-??????"]
+    assert [action for action in granted if action.startswith("s3:")] == ["s3:PutObject"]
+
+
+def test_api_may_write_uploads_and_faces_only(assembly):
+    granted = assembly.actions_of("/ServeApiRole")["s3:PutObject"]
+    assert granted.count("/*") == 2
+    assert "/uploads/*" in granted
+    assert "/faces/*" in granted
+
+
+def test_receiver_of_webhooks_may_keep_answers_and_tell_workers_and_nothing_else(assembly):
+    granted = assembly.actions_of("/ReceiveProviderResultRole")
+    own = set(granted) - WITHOUT_RESOURCE - {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert own == {"dynamodb:UpdateItem", "sqs:SendMessage"}
+    assert "Idempotency" in granted["dynamodb:UpdateItem"]
+
+
+def test_sweep_may_delete_faces_and_no_other_picture(assembly):
+    granted = assembly.actions_of("/SweepStalledRole")
+    assert granted["s3:DeleteObject"].count("/*") == granted["s3:DeleteObject"].count("/faces/*") == 1
+
+
+def test_workers_are_told_where_webhooks_arrive(assembly):
+    (parameter,) = assembly.resources("AWS::SSM::Parameter").values()
+    name = parameter["Properties"]["Name"]
+    assert assembly.functions()["run_paid_step"]["Environment"]["Variables"]["PUBLIC_URL_PARAMETER"] == name
+    granted = assembly.actions_of("/RunPaidStepRole")
+    assert f":parameter{name}" in granted["ssm:GetParameter"]
+    value = json.dumps(parameter["Properties"]["Value"])
+    assert ("localhost:20000" in value) is assembly.stage.emulated
+    assert (".execute-api." in value) is not assembly.stage.emulated

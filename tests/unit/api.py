@@ -1,0 +1,137 @@
+"""The REST API on in-memory ports, called with the events that API Gateway sends."""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from backlot.image_urls import ImageUrlPolicy
+from backlot.operations import RequestContext
+from backlot.seedream_models import OfferedModels
+from backlot.submission import Submissions
+from lambdas.serve_api.app import build_app
+from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.settings import Settings
+from tests.unit.fakes import Clock, Counter, Executions, Faces, ProviderKeys, Sent, SubmissionKeys, Tasks, Uploads
+from tests.unit.work import CDN
+
+ENVIRONMENT = {
+    "STAGE": "dev",
+    "TASK_STORE": "task_store",
+    "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/cpu_tasks_queue",
+    "IDEMPOTENCY_TABLE": "task_idempotency",
+    "STATE_MACHINE_PREFIX": "arn:aws:states:us-east-1:1:stateMachine:backlot-dev-",
+    "BUCKET": "assets",
+    "CDN_BASE_URL": CDN,
+    "INSECURE_HOSTS": "",
+    "PROVIDER_SECRETS_PREFIX": "backlot/dev/",
+    "SEEDREAM_MODEL": "doubao-seedream-4-0-250828",
+    "WEBHOOK_SECRET": "backlot/dev/webhooks",
+    "UPLOAD_BASE_URL": "",
+    "SEEDREAM_MODELS": "4.0=doubao-seedream-4-0-250828,4.5=ep-45",
+    "CORS_ORIGINS": "https://studio.example,https://tools.example",
+    "TASK_DAYS": "30",
+}
+
+#: What Lambda hands to a function beside its event.
+CONTEXT = SimpleNamespace(
+    function_name="serve_api",
+    memory_limit_in_mb=1024,
+    invoked_function_arn="arn:aws:lambda:us-east-1:1:function:serve_api",
+    aws_request_id="request-1",
+    get_remaining_time_in_millis=lambda: 60_000,
+)
+
+
+def event(
+    method: str = "GET",
+    path: str = "/",
+    *,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    key_id: str | None = "key-1",
+    in_base64: bool = False,
+) -> dict[str, Any]:
+    """Return an event of a REST API's proxy integration; a body that is no text is sent as JSON."""
+    text = body if isinstance(body, str | None) else json.dumps(body)
+    if in_base64 and text is not None:
+        text = base64.b64encode(text.encode()).decode()
+    return {
+        "httpMethod": method,
+        "path": path,
+        "resource": "/{proxy+}",
+        "body": text,
+        "isBase64Encoded": in_base64,
+        "headers": headers or {},
+        "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": None,
+        "requestContext": {"identity": {"apiKeyId": key_id}, "requestId": "r", "stage": "dev", "path": path},
+    }
+
+
+def proxy_event(**parts: Any) -> APIGatewayProxyEvent:
+    return APIGatewayProxyEvent(event(**parts))
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass
+class Api:
+    """The API, and what stands behind it."""
+
+    clock: Clock
+    tasks: Tasks = field(default_factory=Tasks)
+    executions: Executions = field(default_factory=Executions)
+    keys: ProviderKeys = field(default_factory=ProviderKeys)
+    metrics: Counter = field(default_factory=Counter)
+    uploads: Uploads = field(default_factory=Uploads)
+    queue: Sent = field(default_factory=Sent)
+    is_store_reachable: bool = True
+
+    def __post_init__(self) -> None:
+        settings = Settings.model_validate(ENVIRONMENT)
+        images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
+        self.app = build_app(
+            Deps(
+                settings=settings,
+                request_context=RequestContext(
+                    images, seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models)
+                ),
+                tasks=self.tasks,
+                task_table=SimpleNamespace(is_reachable=lambda: self.is_store_reachable),
+                submissions=Submissions(
+                    self.tasks, SubmissionKeys(), self.executions, images, Faces(), self.clock, days=30
+                ),
+                keys=self.keys,
+                metrics=self.metrics,
+                webhooks=SimpleNamespace(value=lambda: "master"),
+                uploads=self.uploads,
+                queue=self.queue,
+                clock=self.clock,
+            )
+        )
+
+    def call(self, method: str, path: str, **parts: Any) -> Answer:
+        answer = self.app.resolve(event(method, path, **parts), CONTEXT)
+        headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+        return Answer(answer["statusCode"], headers, answer["body"] or "")
+
+    def get(self, path: str, **parts: Any) -> Answer:
+        return self.call("GET", path, **parts)
+
+    def post(self, path: str, body: Any, **parts: Any) -> Answer:
+        return self.call("POST", path, body=body, **parts)
