@@ -122,8 +122,8 @@ class Studio:
 
 
 @pytest.fixture(scope="session")
-def studio() -> Iterator[Studio]:
-    place = Place.open(ROOT / ".local" / "test")
+def studio(worker_id) -> Iterator[Studio]:
+    place = Place.open(ROOT / ".local" / f"test-{worker_id}")
     down(place)
     outputs = up(place, faults="all")
     try:
