@@ -15,9 +15,6 @@ from tests.unit.work import TASK_ID, a_task
 
 URL = "https://studio.example/hook"
 
-#: The library that verifies looks at the real clock.
-NOW_MS = now_ms()
-
 
 class Receiver:
     """A client's server: what it got, and how it answers."""
@@ -35,8 +32,10 @@ class Receiver:
 
 @pytest.fixture
 def callbacks() -> Callbacks:
-    ended = a_task(status=Status.COMPLETED, completed_ms=NOW_MS, callback_url=URL)
-    return Callbacks(Tasks({TASK_ID: ended}), Receiver(), "master", Clock(NOW_MS))
+    # The library that verifies looks at the real clock.
+    clock = Clock(now_ms())
+    ended = a_task(status=Status.COMPLETED, completed_ms=clock.now_ms, callback_url=URL)
+    return Callbacks(Tasks({TASK_ID: ended}), Receiver(), "master", clock)
 
 
 def test_delivered_message_is_verified_by_an_independent_library(callbacks):
@@ -46,7 +45,7 @@ def test_delivered_message_is_verified_by_an_independent_library(callbacks):
 
     assert url == URL
     assert (event["type"], event["data"]["task_id"]) == ("task.completed", TASK_ID)
-    assert datetime.fromisoformat(event["timestamp"]).timestamp() == NOW_MS / 1000
+    assert datetime.fromisoformat(event["timestamp"]).timestamp() == callbacks.clock.now_ms / 1000
     assert headers["content-type"] == "application/json"
 
 
@@ -113,7 +112,7 @@ def test_attempt_is_noted_with_its_answer(callbacks, answer, outcome, error):
     assert callbacks.deliver(TASK_ID, 0).outcome == outcome
 
     (noted,) = callbacks.tasks.get(TASK_ID).deliveries
-    assert (noted.at_ms, noted.error) == (NOW_MS, error)
+    assert (noted.at_ms, noted.error) == (callbacks.clock.now_ms, error)
     assert noted.status == (answer if isinstance(answer, int) else None)
 
 
@@ -135,7 +134,11 @@ def test_nothing_is_sent_for_a_task_that_is_gone(callbacks):
 
 def test_message_tells_of_the_failure(callbacks):
     failed = a_task(
-        status=Status.FAILED, completed_ms=NOW_MS, callback_url=URL, error_name="NoFaceFound", error_message="No face"
+        status=Status.FAILED,
+        completed_ms=callbacks.clock.now_ms,
+        callback_url=URL,
+        error_name="NoFaceFound",
+        error_message="No face",
     )
     callbacks.tasks.kept[TASK_ID] = failed
     callbacks.deliver(TASK_ID, 0)

@@ -97,7 +97,7 @@ def test_post_whose_connection_breaks_is_tried_again(internet, post, script):
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [(lambda peer: peer.fall_silent(), "no answer within 0.3 s"), (lambda peer: peer.drip(b"H" * 99, 0.1), "0.7 s")],
+    [(lambda peer: peer.fall_silent(), "no answer within 0.3 s"), (lambda peer: peer.drip(b"H" * 12, 0.1), "0.7 s")],
     ids=["silent", "dripping"],
 )
 def test_post_to_a_slow_receiver_is_given_up_and_tried_again(internet, post, monkeypatch, script, words):
