@@ -41,7 +41,7 @@ stop:
 	@if [ -x $(VENV)/python ]; then $(VENV)/python -m local stop; else echo "nothing is installed, so nothing runs"; fi
 
 test: setup lint
-	$(VENV)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/stack tests/contract tests/unit tests/wire
+	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit tests/wire
 
 lint: setup
 	$(VENV)/ruff check .

@@ -21,7 +21,7 @@ def every_message_twice(studio):
 def test_hundred_tasks_with_every_message_twice_are_done_and_paid_once(studio, astronaut, hopper, every_message_twice):
     body = {"source_image_url": astronaut, "target_face_url": hopper, "size": "1024x1024"}
     # A second copy waits for the lease of the first, which is as long as the function's time limit.
-    with studio.changed_function("RunPaidStep", timeout_s=20):
+    with studio.changed_function("RunPaidStep", timeout_s=60):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             ids = list(pool.map(lambda _: studio.submit("full-face-swap", body), range(100)))
 
