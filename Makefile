@@ -46,7 +46,7 @@ test: setup lint
 lint: setup
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy backlot lambdas cdk local bench app.py
+	$(VENV)/mypy backlot lambdas cdk local bench sagemaker_models/serving app.py
 
 fix: setup
 	$(VENV)/ruff check --fix .
@@ -71,6 +71,7 @@ LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --gener
 FROM_RUNTIME := boto3 botocore python-dateutil s3transfer six urllib3
 
 lock: .venv/ready
-	$(LOCK) pyproject.toml --group cdk --group local --group test --group lint -o requirements/dev.txt
+	$(LOCK) pyproject.toml --group cdk --group local --group serving --group test --group lint -o requirements/dev.txt
+	$(LOCK) --group serving -o requirements/serving.txt
 	$(LOCK) --group emulator -o requirements/emulator.txt
 	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

@@ -1,0 +1,1 @@
+"""Models of our own, and the one server that all of them are served by."""
