@@ -1,5 +1,8 @@
 """All stand-ins as one web application."""
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 
 from local.stand_ins.ark import Ark
@@ -8,12 +11,15 @@ from local.stand_ins.fal import Fal
 from local.stand_ins.faults import Faults
 from local.stand_ins.pictures import PictureHost
 from local.stand_ins.receiver import Receiver
+from local.stand_ins.sagemaker import Clients, SageMaker
 
 #: The references of a batch in base64 fit.
 MAX_BODY_BYTES = 128_000_000
 
 
-def application(dashscope_key: str, ark_key: str, fal_key: str, origin: str) -> web.Application:
+def application(
+    dashscope_key: str, ark_key: str, fal_key: str, origin: str, clients: Callable[[str], Any] | None = None
+) -> web.Application:
     """Put the stand-ins together.
 
     Args:
@@ -21,8 +27,10 @@ def application(dashscope_key: str, ark_key: str, fal_key: str, origin: str) -> 
         ark_key: the only key that Ark accepts.
         fal_key: the only key that fal accepts.
         origin: where the application is served; results are downloaded there.
+        clients: makes boto3 clients for SageMaker's objects and notifications; by default of the environment's AWS.
     """
     faults = Faults()
+    sagemaker = SageMaker(faults, clients or Clients())
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [
@@ -32,9 +40,11 @@ def application(dashscope_key: str, ark_key: str, fal_key: str, origin: str) -> 
             *Ark(ark_key, origin, faults).routes(),
             *Fal(fal_key, origin, faults).routes(),
             *Receiver(faults).routes(),
+            *sagemaker.routes(),
             web.get("/_health", _health),
         ]
     )
+    app.cleanup_ctx.append(sagemaker.lifetime)
     return app
 
 

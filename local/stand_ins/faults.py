@@ -20,6 +20,7 @@ TRUNCATED = b'{"id": "stand-in", "choices": [{"index": 0, "message": {"role": "a
 #: What can go wrong with any provider, and with fal alone.
 AnyFault = Literal["status", "text", "body", "truncated", "reset", "expired", "images", "none"]
 FalFault = Literal["lost-answer", "flagged", "lost", "doubled", "forged"]
+SageMakerFault = Literal["lost-answer", "lost", "doubled"]
 
 
 class Fault(BaseModel):
@@ -28,7 +29,8 @@ class Fault(BaseModel):
     Args:
         kind: `status` (an error body), `text` (the model says this), `body` (this and HTTP 200), `truncated`, `reset`,
             `expired` (the result's URL is over), `images` (some pictures of a batch fail), `none` (only the wait); fal
-            has more, see `local/stand_ins/fal.py`.
+            and
+            SageMaker have more, see `local/stand_ins/fal.py` and `sagemaker.py`.
         status: HTTP status of `status`.
         code: the provider's code in the body.
         message: the provider's words in the body.
@@ -41,7 +43,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: AnyFault | FalFault
+    kind: AnyFault | FalFault | SageMakerFault
     status: int = 500
     code: str = "InternalError"
     message: str = "made to fail"

@@ -1,0 +1,235 @@
+"""Stand-in of the body parser: clothes and body parts by classical methods, in ATR's labels, marked as what it is.
+
+A face says where a body must be; GrabCut finds the person's outline near it; colour and proportions split the person
+into hair, face, arms, upper and lower clothes. It is a true result of the flow and says nothing about the real model.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pydantic import BaseModel, ConfigDict, Field
+
+from local.stand_ins.faces import ENGINE, MADE_BY, FaceBox, Pixels, find_faces, read
+from sagemaker_models.serving.model import File, ModelError, Outputs, Request
+
+#: ATR's numbers of what is told apart here.
+BACKGROUND, HAIR, UPPER_CLOTHES, PANTS, FACE, LEFT_LEG, RIGHT_LEG, LEFT_ARM, RIGHT_ARM = 0, 2, 4, 6, 11, 12, 13, 14, 15
+LABELS = 18
+
+#: The outline is found on a copy of this size, pixels; GrabCut's cost grows faster than the area.
+OUTLINE_PX = 256
+ITERATIONS = 3
+
+#: Heights below the chin in faces (from forehead to chin), and widths in faces, of an average body.
+SHOULDERS, HIPS, FEET = 0.55, 3.3, 8.6
+TORSO_WIDTH, CORE_WIDTH, LEGS_WIDTH, REACH_WIDTH = 4.6, 1.5, 2.4, 6.5
+
+#: Largest distance of a skin's colour from that of the face, in Lab's a and b.
+SKIN = 13.0
+
+#: GrabCut wants a box even where a mask says more.
+_NO_BOX = (0, 0, 1, 1)
+
+MAX_PIXELS = 50_000_000
+GREEN = (0, 255, 0)
+
+Label = Annotated[int, Field(ge=0, lt=LABELS)]
+Labels = NDArray[np.uint8]
+
+
+class Parameters(BaseModel):
+    """What a request may choose.
+
+    Args:
+        regions: for each output, the labels that it is made of.
+        output: `binary` for a mask of 255 and 0, `bounding-rectangle` for the picture with a green rectangle.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    regions: dict[str, list[Label]] = {"upper": [4, 7], "lower": [5, 6, 7]}
+    output: Literal["binary", "bounding-rectangle"] = "binary"
+
+
+class BodyParts:
+    """A model of the server's kind that needs no weights."""
+
+    name = "schp"
+    max_batch = 1
+    Parameters = Parameters
+    inputs = ("image",)
+
+    def load(self, weights: Path) -> None:
+        """Need nothing."""
+
+    def release(self) -> None:
+        """Hold nothing."""
+
+    def describe(self) -> dict[str, Any]:
+        """Say that it is a stand-in."""
+        return {"engine": "stand-in", "backend": "opencv", "device": "cpu", "data_set": "atr"}
+
+    def run(self, requests: Sequence[Request]) -> list[Outputs | ModelError]:
+        """Parse one picture after the other."""
+        return [_answer(request) for request in requests]
+
+
+def parse(pixels: Pixels) -> Labels:
+    """Label every pixel.
+
+    Shapes:
+        pixels (H, W, 3) uint8 BGR; the answer (H, W) uint8, ATR's labels.
+    """
+    height, width = pixels.shape[:2]
+    faces = find_faces(pixels)
+    face = faces[0] if faces else _centred_face(width, height)
+    scale = min(1.0, OUTLINE_PX / max(width, height))
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small_face = FaceBox(*(side * scale for side in (face.left, face.top, face.right, face.bottom)))
+    body = _Body(np.asarray(small, np.uint8), small_face)
+    return _enlarged(body.labels(body.outline()), width, height)
+
+
+class _Body:
+    """A body below a face, on a small picture.
+
+    Args:
+        pixels: (h, w, 3) uint8 BGR.
+        face: in the same pixels.
+    """
+
+    def __init__(self, pixels: Pixels, face: FaceBox) -> None:
+        self._pixels = pixels
+        rows, columns = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]]
+        self._tall, self._wide = face.bottom - face.top, face.right - face.left
+        #: Faces below the chin, and faces beside the face's middle, of each pixel.
+        self._below = (rows - face.bottom) / self._tall
+        self._beside = (columns - (face.left + face.right) / 2) / self._wide
+        centre = (face.top + face.bottom) / 2
+        self._face = np.hypot(self._beside / 0.5, (rows - centre) / (self._tall / 2)) <= 1
+        self._head = np.hypot(self._beside / 0.9, (rows - centre + 0.15 * self._tall) / (0.85 * self._tall))
+
+    def outline(self) -> NDArray[np.bool_]:
+        """Find the person's pixels."""
+        aside, below = np.abs(self._beside), self._below
+        # The shoulders slope from the neck outwards.
+        slope = np.clip(0.45 + (TORSO_WIDTH / 2 - 0.45) * below / SHOULDERS, 0.45, TORSO_WIDTH / 2)
+        torso = (below > -0.1) & (below < HIPS + 0.5) & (aside < slope)
+        legs = (below >= HIPS) & (below < FEET) & (aside < LEGS_WIDTH / 2)
+        core = (below > SHOULDERS) & (below < HIPS - 0.4) & (aside < CORE_WIDTH / 2)
+        neck = (below > -0.2) & (below <= SHOULDERS) & (aside < 0.3)
+        reach = (aside < REACH_WIDTH / 2) & (below > -0.05) & (below < FEET + 0.6)
+        seeds = np.full(self._pixels.shape[:2], cv2.GC_BGD, np.uint8)
+        seeds[reach] = cv2.GC_PR_BGD
+        seeds[torso | legs | (self._head <= 1)] = cv2.GC_PR_FGD
+        sure = core | neck | self._face | (self._head <= 0.75)
+        seeds[sure] = cv2.GC_FGD
+        # GrabCut draws from a generator of the thread's own: the same picture shall have the same masks.
+        cv2.setRNGSeed(0)
+        background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(self._pixels, seeds, _NO_BOX, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        found = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+        return _one_piece(found, sure)
+
+    def labels(self, person: NDArray[np.bool_]) -> Labels:
+        """Split the person into parts."""
+        below, skin = self._below, self._skin()
+        labels = np.where(below < HIPS, UPPER_CLOTHES, PANTS).astype(np.uint8)
+        bare = skin & (below > SHOULDERS) & ((np.abs(self._beside) > CORE_WIDTH / 2) | (below > HIPS))
+        viewers_left = self._beside < 0
+        # The person's left is the viewer's right.
+        labels[bare & (below < HIPS + 1.2)] = LEFT_ARM
+        labels[bare & (below < HIPS + 1.2) & viewers_left] = RIGHT_ARM
+        labels[bare & (below >= HIPS + 1.2)] = LEFT_LEG
+        labels[bare & (below >= HIPS + 1.2) & viewers_left] = RIGHT_LEG
+        labels[skin & (below <= SHOULDERS) & (np.abs(self._beside) < 0.8)] = FACE
+        around = (below < 0) & (self._head <= 1.2)
+        labels[around] = np.where(skin & (below > -0.8), FACE, HAIR)[around]
+        labels[self._face] = FACE
+        labels[~person] = BACKGROUND
+        return labels
+
+    def _skin(self) -> NDArray[np.bool_]:
+        """Find pixels of the colour of the face's middle, specks removed."""
+        lab = cv2.cvtColor(cv2.GaussianBlur(self._pixels, (3, 3), 0), cv2.COLOR_BGR2LAB).astype(np.float32)
+        middle = self._face & (np.abs(self._beside) < 0.3)
+        if not middle.any():
+            return np.zeros(middle.shape, np.bool_)
+        tone = np.median(lab[middle], axis=0)
+        near = np.hypot(lab[..., 1] - tone[1], lab[..., 2] - tone[2]) < SKIN
+        alike = (near & (np.abs(lab[..., 0] - tone[0]) < 80)).astype(np.uint8)
+        return cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)).astype(np.bool_)
+
+
+def _answer(request: Request) -> Outputs | ModelError:
+    try:
+        pixels = read(request.inputs["image"])
+    except (ValueError, cv2.error):
+        return ModelError("ImageUnreadable", "The image cannot be read: it is no picture that OpenCV decodes")
+    height, width = pixels.shape[:2]
+    if width * height > MAX_PIXELS:
+        return ModelError("ImageTooLarge", f"The image is too large: {width} x {height} pixels")
+    labels = parse(pixels)
+    files = {}
+    for name, wanted in request.parameters.regions.items():
+        region = np.isin(labels, wanted)
+        drawn = region.astype(np.uint8) * 255 if request.parameters.output == "binary" else _boxed(pixels, region)
+        files[name] = File(_png(drawn), "image/png")
+    files["seg_map"] = File(_png(labels), "image/png")
+    found = {str(label): int(count) for label, count in enumerate(np.bincount(labels.ravel())) if count}
+    return Outputs(files, {"width": width, "height": height, "labels": found})
+
+
+def _centred_face(width: int, height: int) -> FaceBox:
+    """Return where the face would be of a figure that stands in the middle and fills nine tenths of the height."""
+    tall = min(0.09 * height, 0.24 * width)
+    top = 0.5 * height - 4.6 * tall + 0.3 * tall
+    return FaceBox(width / 2 - 0.4 * tall, top, width / 2 + 0.4 * tall, top + tall)
+
+
+def _one_piece(found: Labels, sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep what hangs together with what is surely the person, holes filled."""
+    closed = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    _, pieces = cv2.connectedComponents(closed)
+    kept = np.isin(pieces, np.unique(pieces[sure & (closed > 0)])) & (closed > 0)
+    outlines, _ = cv2.findContours(kept.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    filled = np.zeros(found.shape, np.uint8)
+    cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
+    return filled.astype(np.bool_)
+
+
+def _enlarged(labels: Labels, width: int, height: int) -> Labels:
+    """Enlarge label by label, so that the borders are smooth; a pixel gets the label that is strongest there."""
+    best = np.zeros((height, width), np.uint8)
+    strongest = np.zeros((height, width), np.uint8)
+    for label in np.unique(labels):
+        soft = cv2.resize((labels == label).astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_LINEAR)
+        stronger = soft > strongest
+        best[stronger] = label
+        np.maximum(strongest, soft, out=strongest)
+    return best
+
+
+def _boxed(pixels: Pixels, region: NDArray[np.bool_]) -> Pixels:
+    """Paint a green rectangle over a region; the picture as it is if the region is empty."""
+    painted = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if len(rows):
+        painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = GREEN
+    return np.asarray(painted, np.uint8)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    notes = PngInfo()
+    notes.add_itxt("Software", MADE_BY)
+    notes.add_itxt("Comment", ENGINE)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, pnginfo=notes)
+    return buffer.getvalue()
