@@ -1,6 +1,7 @@
 """What local mode takes from the shell that it is started in; it reads nothing else of it."""
 
 import os
+from pathlib import Path
 
 #: Variables that a child process keeps.
 KEPT = ("PATH", "HOME", "LANG")
@@ -14,3 +15,9 @@ def inherited() -> dict[str, str]:
 def real_key(variable: str) -> str | None:
     """Return a provider's real API key, if the shell has one."""
     return os.environ.get(variable) or None  # noqa: TID251
+
+
+def checkpoint_folder(variable: str) -> Path | None:
+    """Return the folder of a model's real checkpoint, if the shell names one."""
+    named = os.environ.get(variable)  # noqa: TID251
+    return Path(named).resolve() if named else None

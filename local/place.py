@@ -8,7 +8,7 @@ import json
 import platform
 import socket
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -32,6 +32,7 @@ class Ports:
     emulator: int
     front_door: int
     stand_ins: int
+    model_server: int
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class Place:
         """Open a place; its ports are chosen when it is new, or when somebody else has taken one meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "ports.json"
+        fresh = Ports(*_free_ports(str(folder), len(fields(Ports))))
         if known.exists():
-            ports = Ports(**json.loads(known.read_text()))
+            # A place of an older checkout lacks some; what runs in it keeps those that it has.
+            ports = Ports(**(asdict(fresh) | json.loads(known.read_text())))
             if any((folder / "run").glob("*.pid")) or all(_is_free(port) for port in asdict(ports).values()):
-                return cls(folder, ports)
-        ports = Ports(*_free_ports(str(folder), 3))
-        known.write_text(json.dumps(asdict(ports)))
-        return cls(folder, ports)
+                fresh = ports
+        known.write_text(json.dumps(asdict(fresh)))
+        return cls(folder, fresh)
 
     def inner(self) -> "list[Place]":
         """Return the places below this one: those of tests and measurements."""
@@ -92,6 +94,11 @@ class Place:
     def stand_ins(self) -> str:
         """Where the providers' stand-ins answer."""
         return f"http://localhost:{self.ports.stand_ins}"
+
+    @property
+    def model_server(self) -> str:
+        """Where the model server answers."""
+        return f"http://localhost:{self.ports.model_server}"
 
     @property
     def authority(self) -> Path:

@@ -1,4 +1,4 @@
-"""Everything that stands: emulator, stand-ins, deployment, front door."""
+"""Everything that stands: emulator, stand-ins, model server, deployment, front door."""
 
 import sys
 import time
@@ -9,6 +9,7 @@ import httpx
 from local.deployment import REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
+from local.models import SCHP, await_model_server, connect_endpoint, model_server, start_model_server
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
 
@@ -43,21 +44,24 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
         say("starting MiniStack, the emulator of AWS")
         start_emulator(place, faults=faults)
     _start_stand_ins(place)
+    start_model_server(place, SCHP)
     say("deploying with the AWS CDK")
     outputs = deploy(place)
     _start_front_door(place, outputs)
+    await_model_server(place, SCHP)
+    connect_endpoint(place, outputs, SCHP)
     return outputs
 
 
 def standing(place: Place) -> Outputs | None:
     """Return the outputs of what stands, None if something does not."""
-    processes = (emulator(place), stand_ins(place), front_door(place))
+    processes = (emulator(place), stand_ins(place), model_server(place, SCHP), front_door(place))
     return read_outputs(place) if all(process.is_running for process in processes) else None
 
 
 def down(place: Place) -> None:
     """Stop everything and remove what belonged to it."""
-    for process in (front_door(place), stand_ins(place), emulator(place)):
+    for process in (front_door(place), model_server(place, SCHP), stand_ins(place), emulator(place)):
         process.stop()
     for path in sorted(place.run.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
@@ -71,7 +75,8 @@ def _start_stand_ins(place: Place) -> None:
     process.stop()
     keys = [argument for name, key in STAND_IN_KEYS.items() for argument in (f"--{name}-key", key)]
     command = [sys.executable, "-m", "local.stand_ins", "--port", str(place.ports.stand_ins), *keys]
-    process.start(command, {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, stamp)
+    variables = {**place.client_environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process.start(command, variables, stamp)
     _wait(process, f"{place.stand_ins}/_health")
 
 
