@@ -109,12 +109,13 @@ def decoded(name: str, inline: Inline, limit_bytes: int) -> bytes:
     Raises:
         RequestFault: it is not base64, or longer than the limit.
     """
-    if len(inline.base64) * 3 // 4 > limit_bytes + 2:
-        raise too_large(name, limit_bytes)
     try:
-        return base64.b64decode(inline.base64, validate=True)
+        body = base64.b64decode(inline.base64, validate=True)
     except binascii.Error as error:
         raise RequestFault("RequestInvalid", f"inputs.{name}: not base64: {error}") from error
+    if len(body) > limit_bytes:
+        raise too_large(name, limit_bytes)
+    return body
 
 
 def encoded(file: File) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""The body parser's stand-in: masks that lie on the clothes, of the picture's size, and marked as what they are."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from local.demo import PORTRAITS
+from local.stand_ins.body_parts import LABELS, BodyParts, Parameters
+from sagemaker_models.serving.model import ModelError, Outputs, Request
+
+
+def answer(picture: bytes, **parameters) -> Outputs | ModelError:
+    (made,) = BodyParts().run([Request({"image": picture}, Parameters(**parameters), "id")])
+    return made
+
+
+def parsed(picture: bytes, **parameters) -> dict[str, np.ndarray]:
+    made = answer(picture, **parameters)
+    assert isinstance(made, Outputs)
+    assert {file.content_type for file in made.files.values()} == {"image/png"}
+    return {name: np.asarray(Image.open(io.BytesIO(file.body))) for name, file in made.files.items()}
+
+
+def portrait(name: str) -> bytes:
+    return (PORTRAITS / name).read_bytes()
+
+
+#: Points (x, y) of the portraits: on the upper clothes, on the face, and on neither.
+POINTS = [
+    ("astronaut.png", [(130, 320), (250, 380), (330, 300)], (225, 130), [(30, 60), (420, 200), (480, 30)]),
+    ("grace_hopper.jpg", [(120, 450), (250, 480), (400, 430)], (250, 220), [(30, 60), (450, 60), (480, 200)]),
+]
+
+
+@pytest.mark.parametrize(("name", "clothes", "face", "nothing"), POINTS)
+def test_portrait_has_its_mask_on_the_clothes(name, clothes, face, nothing):
+    found = parsed(portrait(name))
+    upper, labels = found["upper"], found["seg_map"]
+    assert set(np.unique(upper)) == {0, 255}
+    assert [upper[y, x] for x, y in clothes] == [255] * len(clothes)
+    assert [upper[y, x] for x, y in [face, *nothing]] == [0] * (1 + len(nothing))
+    assert (labels[face[1], face[0]], [labels[y, x] for x, y in nothing]) == (11, [0] * len(nothing))
+    assert not (upper & found["lower"]).any()
+
+
+def test_masks_have_the_pictures_size_and_say_what_made_them():
+    picture = portrait("grace_hopper.jpg")
+    made = answer(picture)
+    for file in made.files.values():
+        image = Image.open(io.BytesIO(file.body))
+        assert image.size == Image.open(io.BytesIO(picture)).size
+        assert "engine: stand-in" in image.text["Comment"]
+    assert BodyParts().describe()["engine"] == "stand-in"
+
+
+def test_same_picture_has_the_same_masks():
+    first, second = answer(portrait("astronaut.png")), answer(portrait("astronaut.png"))
+    assert first == second
+
+
+def test_regions_are_made_of_the_labels_that_are_asked_for():
+    found = parsed(portrait("astronaut.png"), regions={"head": [2, 11], "nothing": [16]})
+    assert set(found) == {"head", "nothing", "seg_map"}
+    assert np.array_equal(found["head"] == 255, np.isin(found["seg_map"], [2, 11]))
+    assert not found["nothing"].any()
+
+
+def test_bounding_rectangle_is_painted_into_the_picture():
+    picture = portrait("astronaut.png")
+    found = parsed(picture, regions={"upper": [4], "nothing": [16]}, output="bounding-rectangle")
+    original = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+    rows, columns = np.nonzero(found["seg_map"] == 4)
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    expected = original.copy()
+    expected[box] = (0, 255, 0)
+    assert np.array_equal(found["upper"], expected)
+    assert np.array_equal(found["nothing"], original)
+
+
+def test_picture_without_a_face_gets_a_centred_figure():
+    picture = np.full((600, 300, 3), 200, np.uint8)
+    picture[180:330, 110:190] = (30, 30, 160)
+    picture[330:560, 120:180] = (30, 120, 30)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    found = parsed(buffer.getvalue())
+    assert (found["upper"][250, 150], found["lower"][450, 150]) == (255, 255)
+    assert found["seg_map"][300, 20] == 0
+
+
+def test_picture_of_a_face_alone_has_no_clothes():
+    close_up = Image.open(io.BytesIO(portrait("grace_hopper.jpg"))).crop((180, 150, 330, 310))
+    buffer = io.BytesIO()
+    close_up.save(buffer, "PNG")
+    found = parsed(buffer.getvalue())
+    assert found["seg_map"][80, 75] == 11
+    assert found["upper"].mean() < 50
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (400, 3)])
+def test_picture_of_any_shape_has_masks_of_its_shape(size):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "grey").save(buffer, "PNG")
+    assert parsed(buffer.getvalue())["upper"].shape == size[::-1]
+
+
+@pytest.mark.parametrize("picture", [b"", b"no picture", portrait("grace_hopper.jpg")[:100]])
+def test_bytes_that_are_no_picture_are_unreadable(picture):
+    assert answer(picture) == ModelError(
+        "ImageUnreadable", "The image cannot be read: it is no picture that OpenCV decodes"
+    )
+
+
+@pytest.mark.parametrize("label", [-1, LABELS])
+def test_label_that_the_data_set_does_not_have_is_refused(label):
+    with pytest.raises(ValueError, match="regions"):
+        Parameters(regions={"upper": [label]})

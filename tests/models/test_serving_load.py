@@ -1,0 +1,153 @@
+"""More than one request at a time: bounds, batches, memory, and a /ping that always answers."""
+
+import asyncio
+import threading
+
+import pytest
+
+from sagemaker_models.serving.batching import Runner
+from sagemaker_models.serving.metrics import Timings
+from sagemaker_models.serving.model import Outputs, Request
+from tests.models.servers import until
+from tests.models.toys import Echo, Wishes
+
+
+def busy(server) -> None:
+    """Wait until the server lets nobody in any more; what it is asked with would not wait if it did."""
+    until(lambda: server.post(b"no JSON").status_code == 503)
+
+
+def test_requests_over_the_bound_are_answered_503_at_once(start):
+    server = start("Gated", max_concurrent=1, max_queue=1).until_ready()
+    taken = [server.ask_later(wishes={"gate": "open"}) for _ in range(2)]
+    busy(server)
+    refused = server.ask()
+    assert refused.json()["error"]["code"] == "Overloaded"
+    assert not any(each.done() for each in taken)
+    assert server.ping()[0] == 200
+    server.open_gate("open")
+    assert [each.result().status_code for each in taken] == [200, 200]
+    assert server.ask().status_code == 200
+
+
+def test_requests_run_side_by_side_up_to_the_bound(start):
+    server = start("Gated", max_concurrent=2, max_queue=4).until_ready()
+    taken = [server.ask_later(wishes={"gate": f"gate{number}"}) for number in range(2)]
+    until(lambda: server.entered("gate0") and server.entered("gate1"))
+    server.open_gate("gate0")
+    server.open_gate("gate1")
+    assert {each.result().json()["values"]["thread"] for each in taken} == {"model_0", "model_1"}
+
+
+def test_requests_that_wait_are_run_as_one_batch(start):
+    server = start("GatedBatches", max_concurrent=1, max_queue=4, batch_wait_ms=100).until_ready()
+    first = server.ask_later(wishes={"gate": "open"})
+    until(lambda: server.entered("open"))
+    others = [server.ask_later() for _ in range(4)]
+    busy(server)
+    server.open_gate("open")
+    assert first.result().json()["values"]["batch"] == 1
+    assert [each.result().json()["values"]["batch"] for each in others] == [4, 4, 4, 4]
+
+
+def test_request_that_breaks_a_batch_fails_alone(start):
+    server = start("GatedBatches", max_concurrent=1, max_queue=4, batch_wait_ms=100).until_ready()
+    first = server.ask_later(wishes={"gate": "open"})
+    until(lambda: server.entered("open"))
+    others = [server.ask_later(wishes={"fail": fail}) for fail in ("", "raise", "caller", "")]
+    busy(server)
+    server.open_gate("open")
+    assert first.result().status_code == 200
+    assert [each.result().status_code for each in others] == [200, 500, 200, 200]
+    assert others[2].result().json()["error"]["code"] == "ImageUnreadable"
+
+
+@pytest.mark.parametrize("kind", ["memory", "torch"])
+def test_model_out_of_memory_is_released_and_tried_once_more(start, kind):
+    server = start("Echo").until_ready()
+    saved = server.ask(wishes={"fail": kind, "releases": 0})
+    assert (saved.status_code, saved.json()["model"]["released"]) == (200, 1)
+    lost = server.ask(wishes={"fail": kind, "releases": 99})
+    assert (lost.status_code, lost.json()["error"]["code"]) == (503, "OutOfMemory")
+    assert server.ask().json()["model"]["released"] == 2
+
+
+def test_release_waits_for_what_runs_and_gives_memory_back(start):
+    server = start("Gated", max_concurrent=2).until_ready()
+    running = server.ask_later(wishes={"gate": "open"})
+    until(lambda: server.entered("open"))
+    released = server.post_later({"command": "release"})
+    later = server.ask_later()
+    assert server.ping()[0] == 200
+    assert not released.done()
+    server.open_gate("open")
+    assert running.result().json()["values"]["released"] == 0
+    assert released.result().json() == {"released": True, "model": {"engine": "toy", "released": 1}}
+    assert later.result().status_code == 200
+
+
+class Recorder(Echo):
+    """Keeps the sizes of its batches."""
+
+    max_batch = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.ran = threading.Event()
+
+    def run(self, requests):
+        self.batches.append(len(requests))
+        self.ran.set()
+        return [Outputs() for _ in requests]
+
+
+def ask(runner: Runner) -> "asyncio.Task":
+    return asyncio.create_task(runner.run(Request({}, Wishes(), "id"), Timings()))
+
+
+def test_batch_waits_for_a_request_that_is_announced():
+    async def journey() -> list[int]:
+        model = Recorder()
+        runner = Runner(model, 1, batch_wait_s=20.0)
+        with runner.announced():
+            asked = [ask(runner), ask(runner)]
+            await asyncio.sleep(0.02)
+            assert not model.ran.is_set()
+        await asyncio.gather(*asked)
+        return model.batches
+
+    assert asyncio.run(journey()) == [2]
+
+
+def test_batch_does_not_wait_for_ever_for_a_request_that_is_announced():
+    async def journey() -> list[int]:
+        model = Recorder()
+        runner = Runner(model, 1, batch_wait_s=0.01)
+        with runner.announced():
+            await ask(runner)
+        return model.batches
+
+    assert asyncio.run(journey()) == [1]
+
+
+def test_full_batch_does_not_wait():
+    async def journey() -> list[int]:
+        model = Recorder()
+        runner = Runner(model, 1, batch_wait_s=20.0)
+        with runner.announced():
+            await asyncio.wait_for(asyncio.gather(*(ask(runner) for _ in range(3))), 10)
+        return model.batches
+
+    assert asyncio.run(journey()) == [3]
+
+
+def test_lone_request_does_not_wait():
+    async def journey() -> list[int]:
+        model = Recorder()
+        runner = Runner(model, 1, batch_wait_s=20.0)
+        await asyncio.wait_for(ask(runner), 10)
+        await asyncio.wait_for(ask(runner), 10)
+        return model.batches
+
+    assert asyncio.run(journey()) == [1, 1]
