@@ -131,6 +131,10 @@ class _Body:
         seeds[torso | legs | (self._head <= 1)] = cv2.GC_PR_FGD
         sure = core | neck | self._face | (self._head <= 0.75)
         seeds[sure] = cv2.GC_FGD
+        shaped = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
+        if shaped.all() or not shaped.any():
+            # A close-up leaves GrabCut nothing to learn the background from.
+            return shaped
         # GrabCut draws from a generator of the thread's own: the same picture shall have the same masks.
         cv2.setRNGSeed(0)
         background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
