@@ -1,0 +1,117 @@
+"""The image's recipe, held against the repository: nothing here needs a Docker engine."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from local.environment import inherited
+from local.place import ROOT
+from sagemaker_models.serving.settings import Settings
+
+FOLDER = ROOT / "containers" / "model_server"
+
+#: Distributions whose modules have other names.
+MODULES = {"pydantic-core": "pydantic_core", "python-dateutil": "dateutil", "typing-extensions": "typing_extensions"}
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the recipe's instructions and their arguments, lines put together."""
+    lines = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    stripped = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [(line.split(" ", 1)[0], " ".join(line.split()[1:])) for line in stripped]
+
+
+def every(name: str) -> list[str]:
+    return [arguments for instruction, arguments in instructions() if instruction == name]
+
+
+def only(name: str) -> str:
+    (arguments,) = every(name)
+    return arguments
+
+
+def copies() -> list[tuple[list[str], str]]:
+    return [(parts[:-1], parts[-1]) for parts in (each.split() for each in every("COPY"))]
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Return packages and versions of a lock."""
+    text = (ROOT / "requirements" / lock).read_text()
+    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def test_base_image_is_pinned_to_the_python_of_the_locks():
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", only("FROM"))
+
+
+def test_everything_that_is_copied_exists_and_reaches_the_builder():
+    ignored = (FOLDER / "Dockerfile.dockerignore").read_text().splitlines()
+    allowed = [line.strip("!/") for line in ignored if line.startswith("!")]
+    for sources, _ in copies():
+        for source in sources:
+            if "*" not in source:
+                assert (ROOT / source).exists(), source
+            assert any(source.strip("/") == folder or fnmatch(source, f"{folder}/*") for folder in allowed), source
+
+
+def test_what_is_copied_is_enough_to_start_the_entry_point(tmp_path):
+    for sources, target in copies():
+        for source in sources:
+            if source.endswith("/"):
+                shutil.copytree(ROOT / source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+    entry, command = json.loads(only("ENTRYPOINT")), json.loads(only("CMD"))
+    assert entry[0] == "python"
+    started = subprocess.run(
+        [sys.executable, *entry[1:], *command, "--help"],
+        cwd=tmp_path,
+        env=inherited() | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--weights" in started.stdout
+
+
+def test_server_imports_only_what_its_lock_installs():
+    allowed = {MODULES.get(name, name) for name in locked("serving.txt")} | sys.stdlib_module_names
+    files = [*sorted((ROOT / "sagemaker_models" / "serving").glob("*.py")), ROOT / "backlot" / "settings.py"]
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                assert name.split(".")[0] in allowed | {"backlot", "sagemaker_models"}, f"{path}: {name}"
+
+
+def test_lock_of_the_server_agrees_with_that_of_development():
+    development = locked("dev.txt")
+    assert {name: development.get(name) for name in locked("serving.txt")} == locked("serving.txt")
+
+
+def test_packages_are_installed_by_their_hashes():
+    installs = [each for each in every("RUN") if "pip install" in each]
+    assert installs
+    assert all("--require-hashes --no-deps" in each and '-r "${lock}"' in each for each in installs)
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DIFFUSERS_OFFLINE"])
+def test_no_library_may_ask_a_hub(name):
+    assert f"{name}=1" in only("ENV").split()
+
+
+def test_server_answers_where_sagemaker_asks():
+    assert int(only("EXPOSE")) == Settings.model_fields["server_port"].default == 8080
+    assert Settings.model_fields["weights_folder"].default == Path("/opt/ml/model")
+    assert only("USER") != "root"
+
+
+def test_every_variable_that_the_image_sets_for_the_server_is_one_of_its_settings():
+    set_by_the_image = {word.split("=")[0] for word in only("ENV").split()}
+    assert set_by_the_image & Settings.variables() == {"MODEL_CLASS"}
