@@ -31,6 +31,12 @@ node_modules/ready: package-lock.json
 	$(VENV)/python -m cdk.packaging
 	touch $@
 
+.build/bench/ready: requirements/bench.txt
+	mkdir -p .build
+	$(PYTHON) -m venv .build/bench
+	.build/bench/bin/python $(PIP) -r requirements/bench.txt
+	touch $@
+
 demo: setup
 	$(VENV)/python -m local demo --operation $(OPERATION)
 
@@ -59,7 +65,7 @@ deploy: setup
 	node_modules/.bin/cdk bootstrap --no-notices -c stage=$(STAGE)
 	node_modules/.bin/cdk deploy --all --no-notices -c stage=$(STAGE) --concurrency 3
 
-bench: setup
+bench: setup .build/bench/ready
 	$(VENV)/python -m bench
 
 clean: stop
@@ -73,5 +79,6 @@ FROM_RUNTIME := boto3 botocore python-dateutil s3transfer six urllib3
 lock: .venv/ready
 	$(LOCK) pyproject.toml --group cdk --group local --group serving --group test --group lint -o requirements/dev.txt
 	$(LOCK) --group serving -o requirements/serving.txt
+	$(LOCK) --group bench -o requirements/bench.txt
 	$(LOCK) --group emulator -o requirements/emulator.txt
 	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

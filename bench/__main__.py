@@ -18,6 +18,7 @@ from bench.figures import Figure, Section
 from bench.layer import measure_layer
 from bench.listing import measure_listing
 from bench.polling import measure_polling
+from bench.serving import measure_serving
 from bench.stand import Stand
 from bench.tasks import measure_tasks
 from local.deployment import write_json
@@ -31,6 +32,7 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "listing": measure_listing,
     "cold-start": measure_cold_start,
     "layer": measure_layer,
+    "serving": lambda _: measure_serving(),
 }
 
 

@@ -52,7 +52,7 @@ class Place:
         """Open a place; its ports are chosen when it is new, or when somebody else has taken one meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "ports.json"
-        fresh = Ports(*_free_ports(str(folder), len(fields(Ports))))
+        fresh = Ports(*free_ports(str(folder), len(fields(Ports))))
         if known.exists():
             # A place of an older checkout lacks some; what runs in it keeps those that it has.
             ports = Ports(**(asdict(fresh) | json.loads(known.read_text())))
@@ -138,7 +138,12 @@ class Place:
         return folder
 
 
-def _free_ports(seed: str, count: int) -> list[int]:
+def free_ports(seed: str, count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on, the same ones for a seed as long as they are free.
+
+    Args:
+        seed: where the search begins follows from it.
+    """
     start = crc32(seed.encode()) % PORTS
     found: list[int] = []
     for offset in range(PORTS):

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "sagemaker_models": {"backlot", "sagemaker_models"},
     "client": {"client"},
     "cdk": {"backlot", "cdk"},
-    "bench": {"backlot", "lambdas", "cdk", "local", "bench"},
+    "bench": {"backlot", "lambdas", "sagemaker_models", "cdk", "local", "bench"},
 }
 HOUSE = {*MAY_IMPORT, "local", "tests", "app"}
 
