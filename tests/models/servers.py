@@ -71,12 +71,27 @@ class Server:
         return self.post(request(**changes))
 
     def ask_later(self, /, **changes: Any) -> "Future[httpx.Response]":
-        """Send a request in a thread."""
-        return self._threads.submit(self.ask, **changes)
+        """Send a request in a thread, again and again until it is let in."""
+
+        def ask() -> httpx.Response:
+            while True:
+                answer = self.ask(**changes)
+                if answer.json().get("error", {}).get("code") != "Overloaded":
+                    return answer
+
+        return self._threads.submit(ask)
 
     def post_later(self, body: Any) -> "Future[httpx.Response]":
         """Send a body in a thread."""
         return self._threads.submit(self.post, body)
+
+    def until_full(self) -> None:
+        """Wait until nobody is let in any more.
+
+        It is asked with what is answered at once if it is let in; meanwhile that may keep another request out, which is
+        why those of `ask_later` come again.
+        """
+        until(lambda: self.post(b"no JSON").status_code == 503)
 
     def entered(self, gate: str) -> bool:
         """Tell whether a model of the `Gated` kind waits at a gate, or has gone through it."""

@@ -4,10 +4,10 @@ from tests.models.servers import until
 
 
 def test_sigterm_finishes_what_runs_and_takes_nothing_new(start):
-    server = start("Gated", max_concurrent=1, max_queue=4).until_ready()
+    server = start("Gated", max_concurrent=1, max_queue=1).until_ready()
     taken = [server.ask_later(wishes={"gate": "open"}), server.ask_later()]
     until(lambda: server.entered("open"))
-    until(lambda: server.post(b"no JSON").status_code == 400)
+    server.until_full()
     server.terminate()
     until(lambda: server.ping() == (503, {"status": "draining", "reason": "the server is ending"}))
     refused = server.ask()

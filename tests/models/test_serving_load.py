@@ -6,21 +6,17 @@ import threading
 import pytest
 
 from sagemaker_models.serving.batching import Runner
+from sagemaker_models.serving.errors import ServerFault
 from sagemaker_models.serving.metrics import Timings
 from sagemaker_models.serving.model import Outputs, Request
 from tests.models.servers import until
-from tests.models.toys import Echo, Wishes
-
-
-def busy(server) -> None:
-    """Wait until the server lets nobody in any more; what it is asked with would not wait if it did."""
-    until(lambda: server.post(b"no JSON").status_code == 503)
+from tests.models.toys import Echo, Scribbler, ShortOfAnswers, Wishes
 
 
 def test_requests_over_the_bound_are_answered_503_at_once(start):
     server = start("Gated", max_concurrent=1, max_queue=1).until_ready()
     taken = [server.ask_later(wishes={"gate": "open"}) for _ in range(2)]
-    busy(server)
+    server.until_full()
     refused = server.ask()
     assert refused.json()["error"]["code"] == "Overloaded"
     assert not any(each.done() for each in taken)
@@ -44,7 +40,7 @@ def test_requests_that_wait_are_run_as_one_batch(start):
     first = server.ask_later(wishes={"gate": "open"})
     until(lambda: server.entered("open"))
     others = [server.ask_later() for _ in range(4)]
-    busy(server)
+    server.until_full()
     server.open_gate("open")
     assert first.result().json()["values"]["batch"] == 1
     assert [each.result().json()["values"]["batch"] for each in others] == [4, 4, 4, 4]
@@ -55,21 +51,21 @@ def test_request_that_breaks_a_batch_fails_alone(start):
     first = server.ask_later(wishes={"gate": "open"})
     until(lambda: server.entered("open"))
     others = [server.ask_later(wishes={"fail": fail}) for fail in ("", "raise", "caller", "")]
-    busy(server)
+    server.until_full()
     server.open_gate("open")
     assert first.result().status_code == 200
     assert [each.result().status_code for each in others] == [200, 500, 200, 200]
     assert others[2].result().json()["error"]["code"] == "ImageUnreadable"
 
 
-@pytest.mark.parametrize("kind", ["memory", "torch"])
-def test_model_out_of_memory_is_released_and_tried_once_more(start, kind):
+def test_model_out_of_memory_is_released_and_tried_once_more(start):
     server = start("Echo").until_ready()
-    saved = server.ask(wishes={"fail": kind, "releases": 0})
-    assert (saved.status_code, saved.json()["model"]["released"]) == (200, 1)
-    lost = server.ask(wishes={"fail": kind, "releases": 99})
+    for releases, kind in enumerate(["memory", "torch"]):
+        saved = server.ask(wishes={"fail": kind, "releases": releases})
+        assert (saved.status_code, saved.json()["model"]["released"]) == (200, releases + 1)
+    lost = server.ask(wishes={"fail": "memory", "releases": 99})
     assert (lost.status_code, lost.json()["error"]["code"]) == (503, "OutOfMemory")
-    assert server.ask().json()["model"]["released"] == 2
+    assert server.ask().json()["model"]["released"] == 3
 
 
 def test_release_waits_for_what_runs_and_gives_memory_back(start):
@@ -151,3 +147,13 @@ def test_lone_request_does_not_wait():
         return model.batches
 
     assert asyncio.run(journey()) == [1, 1]
+
+
+@pytest.mark.parametrize("model", [ShortOfAnswers, Scribbler])
+def test_model_with_answers_that_do_not_fit_is_the_servers_fault(model):
+    async def journey() -> object:
+        return await ask(Runner(model(), 1, batch_wait_s=0.0))
+
+    answer = asyncio.run(journey())
+    assert isinstance(answer, ServerFault)
+    assert answer.code == "ModelFailed"
