@@ -16,7 +16,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.stand_ins.faces import ENGINE, MADE_BY, FaceBox, Pixels, find_faces, read
+from backlot.errors import CallerError
+from backlot.images.codecs import decode, flatten
+from local.stand_ins.faces import ENGINE, MADE_BY, FaceBox, Pixels, find_faces
 from sagemaker_models.serving.model import File, ModelError, Outputs, Request
 
 #: ATR's numbers of what is told apart here.
@@ -37,10 +39,14 @@ SKIN = 13.0
 #: GrabCut wants a box even where a mask says more.
 _NO_BOX = (0, 0, 1, 1)
 
-MAX_PIXELS = 50_000_000
+#: What each region is made of unless a request says otherwise.
+REGIONS = {"upper": [4, 7], "lower": [5, 6, 7]}
+
 GREEN = (0, 255, 0)
 
-Label = Annotated[int, Field(ge=0, lt=LABELS)]
+#: As the real model takes them.
+Region = Literal["upper", "lower"]
+LabelSet = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 Labels = NDArray[np.uint8]
 
 
@@ -48,13 +54,13 @@ class Parameters(BaseModel):
     """What a request may choose.
 
     Args:
-        regions: for each output, the labels that it is made of.
+        regions: label sets that take the place of `REGIONS`, by region.
         output: `binary` for a mask of 255 and 0, `bounding-rectangle` for the picture with a green rectangle.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    regions: dict[str, list[Label]] = {"upper": [4, 7], "lower": [5, 6, 7]}
+    regions: Annotated[dict[Region, LabelSet], Field(min_length=1)] | None = None
     output: Literal["binary", "bounding-rectangle"] = "binary"
 
 
@@ -173,22 +179,26 @@ class _Body:
 
 
 def _answer(request: Request) -> Outputs | ModelError:
+    regions: dict[str, list[int]] = REGIONS | (request.parameters.regions or {})
+    foreign = sorted({label for labels in regions.values() for label in labels} - set(range(1, LABELS)))
+    if foreign:
+        return ModelError("LabelsRefused", f"The label sets do not fit the model: ATR has no {foreign}.")
     try:
-        pixels = read(request.inputs["image"])
-    except (ValueError, cv2.error):
-        return ModelError("ImageUnreadable", "The image cannot be read: it is no picture that OpenCV decodes")
-    height, width = pixels.shape[:2]
-    if width * height > MAX_PIXELS:
-        return ModelError("ImageTooLarge", f"The image is too large: {width} x {height} pixels")
+        picture = flatten(decode(request.inputs["image"]).pixels).convert("RGB")
+    except CallerError as error:
+        return ModelError(type(error).__name__, str(error))
+    pixels = np.asarray(picture, np.uint8)[:, :, ::-1].copy()
     labels = parse(pixels)
-    files = {}
-    for name, wanted in request.parameters.regions.items():
-        region = np.isin(labels, wanted)
-        drawn = region.astype(np.uint8) * 255 if request.parameters.output == "binary" else _boxed(pixels, region)
-        files[name] = File(_png(drawn), "image/png")
-    files["seg_map"] = File(_png(labels), "image/png")
-    found = {str(label): int(count) for label, count in enumerate(np.bincount(labels.ravel())) if count}
-    return Outputs(files, {"width": width, "height": height, "labels": found})
+    masks = {name: np.isin(labels, wanted) for name, wanted in regions.items()}
+    boxes = {name: _box(mask) for name, mask in masks.items()}
+    if request.parameters.output == "binary":
+        files = {name: _png(mask.astype(np.uint8) * 255) for name, mask in masks.items()}
+    else:
+        files = {name: _png(_covered(pixels, boxes[name])) for name in masks}
+    files["seg_map"] = _png(labels)
+    found = {name: {"pixels": int(mask.sum()), "box": boxes[name]} for name, mask in masks.items()}
+    values = {"regions": found, "width": labels.shape[1], "height": labels.shape[0]}
+    return Outputs({name: File(body, "image/png") for name, body in files.items()}, values)
 
 
 def _centred_face(width: int, height: int) -> FaceBox:
@@ -221,13 +231,18 @@ def _enlarged(labels: Labels, width: int, height: int) -> Labels:
     return best
 
 
-def _boxed(pixels: Pixels, region: NDArray[np.bool_]) -> Pixels:
-    """Paint a green rectangle over a region; the picture as it is if the region is empty."""
-    painted = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if len(rows):
-        painted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = GREEN
-    return np.asarray(painted, np.uint8)
+def _box(region: NDArray[np.bool_]) -> dict[str, int] | None:
+    """Return the tight box around a region, None if it is empty; right and bottom are the first pixels outside."""
+    left, top, width, height = cv2.boundingRect(region.astype(np.uint8))
+    return {"left": left, "top": top, "right": left + width, "bottom": top + height} if width else None
+
+
+def _covered(pixels: Pixels, box: dict[str, int] | None) -> Pixels:
+    """Paint a green rectangle; without one, the picture stays as it is."""
+    painted = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+    if box is not None:
+        painted[box["top"] : box["bottom"], box["left"] : box["right"]] = GREEN
+    return painted
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,13 +1,14 @@
 """The body parser's stand-in: masks that lie on the clothes, of the picture's size, and marked as what they are."""
 
 import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from local.demo import PORTRAITS
-from local.stand_ins.body_parts import LABELS, BodyParts, Parameters
+from local.stand_ins.body_parts import BodyParts, Parameters
 from sagemaker_models.serving.model import ModelError, Outputs, Request
 
 
@@ -25,6 +26,12 @@ def parsed(picture: bytes, **parameters) -> dict[str, np.ndarray]:
 
 def portrait(name: str) -> bytes:
     return (PORTRAITS / name).read_bytes()
+
+
+def grey(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "grey").save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 #: Points (x, y) of the portraits: on the upper clothes, on the face, and on neither.
@@ -61,22 +68,22 @@ def test_same_picture_has_the_same_masks():
 
 
 def test_regions_are_made_of_the_labels_that_are_asked_for():
-    found = parsed(portrait("astronaut.png"), regions={"head": [2, 11], "nothing": [16]})
-    assert set(found) == {"head", "nothing", "seg_map"}
-    assert np.array_equal(found["head"] == 255, np.isin(found["seg_map"], [2, 11]))
-    assert not found["nothing"].any()
+    found = parsed(portrait("astronaut.png"), regions={"upper": [2, 11]})
+    assert set(found) == {"upper", "lower", "seg_map"}
+    assert np.array_equal(found["upper"] == 255, np.isin(found["seg_map"], [2, 11]))
+    assert np.array_equal(found["lower"] == 255, np.isin(found["seg_map"], [5, 6, 7]))
 
 
 def test_bounding_rectangle_is_painted_into_the_picture():
     picture = portrait("astronaut.png")
-    found = parsed(picture, regions={"upper": [4], "nothing": [16]}, output="bounding-rectangle")
+    found = parsed(picture, regions={"lower": [16]}, output="bounding-rectangle")
     original = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
     rows, columns = np.nonzero(found["seg_map"] == 4)
-    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     expected = original.copy()
-    expected[box] = (0, 255, 0)
+    expected[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = (0, 255, 0)
     assert np.array_equal(found["upper"], expected)
-    assert np.array_equal(found["nothing"], original)
+    # Nobody carries a bag.
+    assert np.array_equal(found["lower"], original)
 
 
 def test_picture_without_a_face_gets_a_centred_figure():
@@ -99,21 +106,38 @@ def test_picture_of_a_face_alone_has_no_clothes():
     assert found["upper"].mean() < 0.05 * 255
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 400), (400, 3)])
-def test_picture_of_any_shape_has_masks_of_its_shape(size):
-    buffer = io.BytesIO()
-    Image.new("RGB", size, "grey").save(buffer, "PNG")
-    assert parsed(buffer.getvalue())["upper"].shape == size[::-1]
+@pytest.mark.parametrize("size", [(15, 15), (15, 240), (240, 15)])
+def test_picture_of_any_shape_that_is_taken_has_masks_of_its_shape(size):
+    assert parsed(grey(*size))["upper"].shape == size[::-1]
 
 
-@pytest.mark.parametrize("picture", [b"", b"no picture", portrait("grace_hopper.jpg")[:100]])
-def test_bytes_that_are_no_picture_are_unreadable(picture):
-    assert answer(picture) == ModelError(
-        "ImageUnreadable", "The image cannot be read: it is no picture that OpenCV decodes"
-    )
+@pytest.mark.parametrize(
+    ("picture", "code"),
+    [
+        (b"", "ImageUnreadable"),
+        (b"no picture", "ImageUnreadable"),
+        (portrait("grace_hopper.jpg")[:100], "ImageUnreadable"),
+        (grey(14, 100), "ImageShapeRefused"),
+    ],
+)
+def test_picture_that_is_not_taken_is_the_requests_fault(picture, code):
+    made = answer(picture)
+    assert isinstance(made, ModelError)
+    assert made.code == code
 
 
-@pytest.mark.parametrize("label", [-1, LABELS])
-def test_label_that_the_data_set_does_not_have_is_refused(label):
-    with pytest.raises(ValueError, match="regions"):
-        Parameters(regions={"upper": [label]})
+@pytest.mark.parametrize(("labels", "code"), [([0], "LabelsRefused"), ([1, 17], None), ([18], "LabelsRefused")])
+def test_labels_are_those_of_the_data_set(labels, code):
+    made = answer(grey(100, 100), regions={"upper": labels})
+    assert (made.code if isinstance(made, ModelError) else None) == code
+
+
+def test_values_say_where_the_regions_are():
+    made = answer(portrait("astronaut.png"), regions={"lower": [16]})
+    upper = made.values["regions"]["upper"]
+    box = upper["box"]
+    assert 0 <= box["left"] < box["right"] <= made.values["width"] == 512
+    assert 0 <= box["top"] < box["bottom"] <= made.values["height"] == 512
+    assert 0 < upper["pixels"] <= (box["right"] - box["left"]) * (box["bottom"] - box["top"])
+    assert made.values["regions"]["lower"] == {"pixels": 0, "box": None}
+    json.dumps(made.values)
