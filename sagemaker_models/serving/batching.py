@@ -152,7 +152,7 @@ class Runner:
         """Call the model; in a thread."""
         try:
             answers: list[Answer] = [*self._model.run(requests)]
-        except Exception as error:  # noqa: BLE001 - whatever a model raises, the server serves the next request
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the next request is served
             ids = [request.id for request in requests]
             log("ERROR", "the model raised", error, ids=ids)
             return _Failed(is_out_of_memory(error), f"{type(error).__name__}: {error}")

@@ -154,6 +154,12 @@ def test_model_that_raises_is_answered_500_and_the_next_request_is_served(start)
     assert server.ask().status_code == 200
 
 
+def test_model_that_wants_to_end_the_process_does_not(echo):
+    answer = echo.ask(wishes={"fail": "exit"})
+    assert answer.json()["error"] == {"code": "ModelFailed", "message": "the model raised SystemExit: made to end"}
+    assert echo.ask().status_code == 200
+
+
 def test_model_whose_values_are_not_json_is_answered_500(echo):
     answer = echo.ask(wishes={"fail": "nan"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "ModelFailed")

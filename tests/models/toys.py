@@ -1,5 +1,6 @@
 """Models that do as requests tell them, for tests of the server around them."""
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ class Echo:
             return ModelError("ImageUnreadable", "the picture is none")
         if wishes.fail == "raise":
             raise ZeroDivisionError("made to fail")
+        if wishes.fail == "exit":
+            sys.exit("made to end")
         if wishes.fail == "memory" and self.released <= wishes.releases:
             raise MemoryError
         if wishes.fail == "torch" and self.released <= wishes.releases:
