@@ -2,25 +2,50 @@
 
 from aws_cdk import App, Environment, Tags
 
+from cdk.checkpoints import Checkpoints
 from cdk.config import Stage
 from cdk.stacks.api import ApiStack
+from cdk.stacks.models import ModelsStack
 from cdk.stacks.observability import ObservabilityStack
 from cdk.stacks.storage import StorageStack
 from cdk.stacks.work import WorkStack
 
 
-def add_stage(app: App, stage: Stage) -> None:
-    """Add a stage's stacks to an app."""
+def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None) -> None:
+    """Add a stage's stacks to an app.
+
+    Args:
+        app: gets them.
+        stage: of the deployment.
+        checkpoints: published checkpoints of models; None for those of `cdk/checkpoints.json`.
+    """
+    published = (Checkpoints.read() if checkpoints is None else checkpoints).of(stage)
     env = Environment(account=stage.account, region=stage.region)
 
     def named(name: str) -> str:
         return f"backlot-{stage.name}-{name}"
 
     storage = StorageStack(app, named("storage"), stage=stage, env=env, description="Backlot: results and records")
+    models = ModelsStack(
+        app,
+        named("models"),
+        stage=stage,
+        storage=storage,
+        checkpoints=published,
+        env=env,
+        description="Backlot: models of our own",
+    )
     work = WorkStack(app, named("work"), stage=stage, storage=storage, env=env, description="Backlot: the lanes")
     api = ApiStack(app, named("api"), stage=stage, storage=storage, work=work, env=env, description="Backlot: the API")
     ObservabilityStack(
-        app, named("observability"), stage=stage, work=work, api=api, env=env, description="Backlot: alarms, dashboard"
+        app,
+        named("observability"),
+        stage=stage,
+        work=work,
+        api=api,
+        models=models,
+        env=env,
+        description="Backlot: alarms, dashboard",
     )
     Tags.of(app).add("app", "backlot")
     Tags.of(app).add("stage", stage.name)

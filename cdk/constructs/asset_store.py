@@ -15,6 +15,11 @@ from cdk.constructs.acknowledged import accept, accept_warning, accept_wildcards
 #: What the CDN serves to everybody who knows an object's name; uploads are read by the workers only.
 PUBLIC_PREFIXES = tuple(prefix for prefix in READABLE_PREFIXES if prefix != "uploads/")
 
+#: What is said between us and the models: requests, answers, and what SageMaker says of requests that failed.
+MODEL_REQUEST_PREFIX = "model-requests/"
+MODEL_RESULT_PREFIX = "model-results/"
+MODEL_FAILURE_PREFIX = "model-failures/"
+
 
 class AssetStore(Construct):
     """One bucket that nobody reaches but our functions and our distribution.
@@ -45,12 +50,7 @@ class AssetStore(Construct):
                     max_age=3600,
                 )
             ],
-            lifecycle_rules=[
-                s3.LifecycleRule(expiration=Duration.days(stage.result_days)),
-                # The sweep deletes faces after an hour; a day is the shortest that S3 itself knows.
-                s3.LifecycleRule(expiration=Duration.days(1), prefix=FACE_PREFIX),
-                s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
-            ],
+            lifecycle_rules=_lifecycle(stage),
         )
         accept(
             self.bucket,
@@ -119,6 +119,16 @@ class AssetStore(Construct):
         """Let a function write objects below the prefixes."""
         self._grant(role, "s3:PutObject", prefixes)
 
+    def grant_abort(self, role: iam.Role, *prefixes: str) -> None:
+        """Let a function give up objects that it began to write in parts."""
+        self._grant(role, "s3:AbortMultipartUpload", prefixes)
+
+    def grant_list(self, role: iam.Role) -> None:
+        """Let a role list the bucket; without, S3 tells it that an object is forbidden when there is none."""
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}"])
+        )
+
     def grant_sweep(self, role: iam.Role, prefix: str) -> None:
         """Let a function list and delete objects below a prefix."""
         role.add_to_policy(
@@ -134,3 +144,19 @@ class AssetStore(Construct):
         arns = [f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}/{prefix}*" for prefix in prefixes]
         role.add_to_policy(iam.PolicyStatement(actions=[action], resources=arns))
         accept_wildcards(role, "objects are named by tasks; what is granted is their folder", *arns)
+
+
+def _lifecycle(stage: Stage) -> list[s3.LifecycleRule]:
+    """Name each folder that expires: S3 knows no rule with an exception, and models stay."""
+    days = {
+        **dict.fromkeys(READABLE_PREFIXES, stage.result_days),
+        # The sweep deletes faces after an hour; a day is the shortest that S3 itself knows.
+        FACE_PREFIX: 1,
+        MODEL_REQUEST_PREFIX: stage.model_exchange_days,
+        MODEL_RESULT_PREFIX: stage.model_exchange_days,
+        MODEL_FAILURE_PREFIX: stage.model_exchange_days,
+    }
+    return [
+        *(s3.LifecycleRule(expiration=Duration.days(count), prefix=prefix) for prefix, count in days.items()),
+        s3.LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(1)),
+    ]

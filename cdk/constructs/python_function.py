@@ -12,7 +12,7 @@ from cdk.constructs.acknowledged import accept, accept_warning
 from cdk.constructs.dependency_layer import ARCHITECTURES, RUNTIMES
 from cdk.packaging import ROOT
 
-_RETENTION = {7: logs.RetentionDays.ONE_WEEK, 30: logs.RetentionDays.ONE_MONTH, 90: logs.RetentionDays.THREE_MONTHS}
+RETENTION = {7: logs.RetentionDays.ONE_WEEK, 30: logs.RetentionDays.ONE_MONTH, 90: logs.RetentionDays.THREE_MONTHS}
 
 
 class PythonFunction(Construct):
@@ -43,7 +43,7 @@ class PythonFunction(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = logs.LogGroup(
-            self, "Log", retention=_RETENTION[stage.log_days], removal_policy=RemovalPolicy.DESTROY
+            self, "Log", retention=RETENTION[stage.log_days], removal_policy=RemovalPolicy.DESTROY
         )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)

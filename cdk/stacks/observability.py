@@ -16,6 +16,7 @@ from backlot.operations import catalogue
 from cdk.config import Stage
 from cdk.constructs.python_function import service_name
 from cdk.stacks.api import ApiStack
+from cdk.stacks.models import ModelsStack
 from cdk.stacks.work import WorkStack
 
 
@@ -23,7 +24,15 @@ class ObservabilityStack(CdkStack):
     """What tells the operator."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, work: WorkStack, api: ApiStack, **kwargs: Any
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        work: WorkStack,
+        api: ApiStack,
+        models: ModelsStack,
+        **kwargs: Any,
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self._stage = stage
@@ -42,6 +51,7 @@ class ObservabilityStack(CdkStack):
         alarms = [
             *work.cpu_tasks.alarms(self, age_s=stage.alarms.queue_age_s),
             *api.studio_api.alarms(self, errors=stage.alarms.api_5xx),
+            *models.alarms(self),
             *(alarm for function in (*work.functions, *api.functions) for alarm in function.alarms(self)),
         ]
         if not stage.emulated:

@@ -11,6 +11,7 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from cdk.app import add_stage
+from cdk.checkpoints import Checkpoints
 from cdk.config import DEV, PROD, Stage, local_stage
 from cdk.packaging import ROOT, host_platform
 
@@ -19,6 +20,14 @@ LOCAL = local_stage(
     stand_ins="http://localhost:20001",
     python=host_platform().python,
     architecture=host_platform().architecture,
+)
+
+#: As if every model were published in every stage.
+PUBLISHED = Checkpoints.model_validate(
+    {
+        stage.name: {model: {"sha256": "5c" * 32, "published_at": "2026-11-21T12:00:00Z"} for model in stage.models}
+        for stage in (DEV, PROD)
+    }
 )
 
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
@@ -71,11 +80,9 @@ def context() -> dict[str, Any]:
     return json.loads((ROOT / "cdk.json").read_text())["context"]
 
 
-@pytest.fixture(scope="session", params=STAGES)
-def assembly(request, tmp_path_factory, context) -> Assembly:
-    stage = STAGES[request.param]
-    app = App(outdir=str(tmp_path_factory.mktemp(stage.name)), context=context)
-    add_stage(app, stage)
+def synthesise(stage: Stage, checkpoints: Checkpoints, outdir: Path, context: dict[str, Any]) -> Assembly:
+    app = App(outdir=str(outdir), context=context)
+    add_stage(app, stage, checkpoints)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     folder = Path(app.synth().directory)
     templates = {
@@ -83,3 +90,9 @@ def assembly(request, tmp_path_factory, context) -> Assembly:
         for path in folder.glob("*.template.json")
     }
     return Assembly(stage, folder, templates)
+
+
+@pytest.fixture(scope="session", params=STAGES)
+def assembly(request, tmp_path_factory, context) -> Assembly:
+    stage = STAGES[request.param]
+    return synthesise(stage, PUBLISHED, tmp_path_factory.mktemp(stage.name), context)

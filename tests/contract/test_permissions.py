@@ -9,6 +9,8 @@ from backlot.operations import catalogue
 
 #: Actions that AWS offers for no resource in particular.
 WITHOUT_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "ecr:GetAuthorizationToken",
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
     "xray:GetSamplingRules",

@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import App, Stack, Validations, aws_s3
 from cdk_nag import AwsSolutionsChecks
 
-from backlot.image_urls import MAX_URL_CHARS
+from backlot.image_urls import MAX_URL_CHARS, READABLE_PREFIXES
 from backlot.operations import catalogue
 from backlot.operations.identity_portrait import KeptPortraitRequest
 from cdk.config import Alarms, Providers, Stage, UsagePlan, Worker
@@ -84,7 +84,8 @@ def test_task_store_has_the_index_of_the_replaced_table_and_that_of_the_listing(
 def test_results_expire_and_stay_private_to_the_cdn(assembly):
     (bucket,) = assembly.resources("AWS::S3::Bucket").values()
     rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert {"ExpirationInDays": assembly.stage.result_days, "Status": "Enabled"} in rules
+    for prefix in READABLE_PREFIXES:
+        assert {"ExpirationInDays": assembly.stage.result_days, "Prefix": prefix, "Status": "Enabled"} in rules
     assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
     (policy,) = assembly.resources("AWS::S3::BucketPolicy").values()
     readers = [
@@ -94,7 +95,7 @@ def test_results_expire_and_stay_private_to_the_cdn(assembly):
     ]
     (reader,) = readers
     assert reader["Principal"] == {"Service": "cloudfront.amazonaws.com"}
-    assert not re.search("uploads|faces", json.dumps(reader["Resource"]))
+    assert not re.search("uploads|faces|model", json.dumps(reader["Resource"]))
 
 
 def test_faces_are_gone_after_a_day_whatever_the_sweep_does(assembly):
@@ -149,16 +150,25 @@ def test_keys_have_the_configured_plans(assembly):
 
 
 def test_every_alarm_tells_the_topic(assembly):
-    alarms = assembly.resources("AWS::CloudWatch::Alarm")
+    alarms = {
+        name: alarm
+        for name, alarm in assembly.resources("AWS::CloudWatch::Alarm").items()
+        if name.startswith("observability/")
+    }
     names = " ".join(alarms)
     for part in ("CpuTasksDeadLetters", "CpuTasksAge", "ApiServerErrors", "RunPaidStepErrors"):
         assert part in names
     assert ("FailedShare" in names) is not assembly.stage.emulated
-    assert all(len(alarm["Properties"]["AlarmActions"]) == 1 for alarm in alarms.values())
+    (topic,) = (name for name in assembly.resources("AWS::SNS::Topic") if name.startswith("observability/"))
+    assert all(alarm["Properties"]["AlarmActions"] == [{"Ref": topic.split("/")[1]}] for alarm in alarms.values())
 
 
 def test_alarms_may_publish_to_the_topic(assembly):
-    (policy,) = assembly.resources("AWS::SNS::TopicPolicy").values()
+    (policy,) = (
+        policy
+        for name, policy in assembly.resources("AWS::SNS::TopicPolicy").items()
+        if name.startswith("observability/")
+    )
     allowed = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
     assert [each["Principal"] for each in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
 

@@ -1,0 +1,489 @@
+"""The models' stack: endpoints for what is published, numbers from the configuration, nothing on the emulator."""
+
+import fnmatch
+import json
+import re
+from pathlib import PurePosixPath
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk.assertions import Match, Template
+
+from backlot import assets
+from cdk.checkpoints import CHECKPOINTS, Checkpoints
+from cdk.config import DEV, PROD, HeavyModel, LightModel, Stage
+from cdk.constructs.model_image import DOCKERFILE, contents
+from cdk.packaging import ROOT
+from cdk.stacks.models import ModelsStack
+from cdk.stacks.storage import StorageStack
+from sagemaker_models.serving.settings import Settings
+
+SHA256 = "5c" * 32
+
+#: A model whose numbers are all different, and none is a default.
+ODD = HeavyModel(
+    model_class="sagemaker_models.odd.model:Odd",
+    platform="cuda",
+    instance_types=("ml.g5.xlarge", "ml.g6.xlarge"),
+    output_prefixes=("images/odd/",),
+    concurrency=7,
+    parallel_runs=2,
+    invocation_timeout_s=601,
+    request_ttl_s=6011,
+    min_instances=3,
+    max_instances=11,
+    backlog_per_instance=13,
+    scale_in_cooldown_s=501,
+    scale_out_cooldown_s=502,
+    wake_after_min=4,
+    wake_cooldown_s=503,
+    provision_timeout_s=901,
+    download_timeout_s=902,
+    startup_timeout_s=903,
+    inference_ami="al2023-ami-sagemaker-inference-gpu-4-1",
+    alarm_failures=17,
+    alarm_oldest_s=1201,
+)
+
+
+def stage_with(**models) -> Stage:
+    return Stage(name="test", cors_origins=("https://studio.example.com",), models=models)
+
+
+def checkpoints_of(stage: Stage) -> Checkpoints:
+    published = {model: {"sha256": SHA256, "published_at": "2026-11-21T12:00:00Z"} for model in stage.models}
+    return Checkpoints.model_validate({stage.name: published})
+
+
+def models_of(stage: Stage, checkpoints: Checkpoints) -> ModelsStack:
+    app = App()
+    storage = StorageStack(app, "storage", stage=stage)
+    return ModelsStack(app, "models", stage=stage, storage=storage, checkpoints=checkpoints.of(stage))
+
+
+def published(stage: Stage) -> Template:
+    return Template.from_stack(models_of(stage, checkpoints_of(stage)))
+
+
+@pytest.fixture(scope="module")
+def odd() -> Template:
+    return published(stage_with(odd=ODD))
+
+
+@pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: stage.name)
+def test_model_without_a_checkpoint_has_no_endpoint_and_an_output_says_so(stage):
+    stack = models_of(stage, Checkpoints({}))
+    template = Template.from_stack(stack)
+    assert {each["Type"] for each in template.to_json()["Resources"].values()} == {
+        "AWS::SNS::Topic",
+        "AWS::SNS::TopicPolicy",
+    }
+    template.has_output("ModelsNotPublished", {"Value": ", ".join(sorted(stage.models))})
+    assert stack.endpoints == []
+    assert stack.alarms(Stack(App(), "Alarms")) == []
+
+
+def test_model_with_a_checkpoint_is_not_listed_as_missing(odd):
+    assert set(odd.to_json()["Outputs"]) == {"ModelSuccessTopicArn", "ModelErrorTopicArn"}
+
+
+def test_one_published_of_two_models_has_an_endpoint():
+    stage = stage_with(odd=ODD, **{"other-one": ODD})
+    template = Template.from_stack(models_of(stage, checkpoints_of(stage_with(odd=ODD))))
+    template.resource_count_is("AWS::SageMaker::Endpoint", 1)
+    template.has_output("ModelsNotPublished", {"Value": "other-one"})
+
+
+def test_models_of_one_platform_share_an_image():
+    template = published(stage_with(odd=ODD, **{"other-one": ODD}))
+    images = template.find_resources("AWS::SageMaker::Model").values()
+    assert len(images) == 2
+    assert len({json.dumps(each["Properties"]["PrimaryContainer"]["Image"]) for each in images}) == 1
+
+
+def test_emulator_gets_topics_and_no_sagemaker(assembly):
+    kinds = {
+        kind
+        for template in assembly.templates.values()
+        for kind in (each["Type"] for each in template["Resources"].values())
+        if kind.startswith(("AWS::SageMaker", "AWS::ApplicationAutoScaling"))
+    }
+    assert bool(kinds) is not assembly.stage.emulated
+    assert {"ModelSuccessTopicArn", "ModelErrorTopicArn"} <= set(assembly.templates["models"]["Outputs"])
+
+
+def test_emulator_gets_no_sagemaker_though_a_checkpoint_is_published():
+    stage = stage_with(odd=ODD).model_copy(update={"emulated": True})
+    stack = models_of(stage, checkpoints_of(stage))
+    Template.from_stack(stack).resource_count_is("AWS::SageMaker::Endpoint", 0)
+    assert stack.endpoint_name("odd") == "backlot-test-odd"
+
+
+def test_endpoint_has_the_name_that_others_call_it_by(assembly):
+    names = {each["Properties"]["EndpointName"] for each in assembly.resources("AWS::SageMaker::Endpoint").values()}
+    wanted = set() if assembly.stage.emulated else {f"backlot-{assembly.stage.name}-{m}" for m in assembly.stage.models}
+    assert names == wanted
+
+
+def test_name_of_an_unknown_models_endpoint_is_refused():
+    with pytest.raises(KeyError, match="flux"):
+        models_of(DEV, Checkpoints({})).endpoint_name("flux")
+
+
+def test_function_of_another_stack_may_invoke_the_stages_models_and_no_other_endpoint():
+    stack = models_of(stage_with(odd=ODD, **{"other-one": ODD}), Checkpoints({}))
+    caller = Stack(stack.node.root, "Caller")
+    role = iam.Role(caller, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    stack.grant_invoke(role)
+    (policy,) = Template.from_stack(caller).find_resources("AWS::IAM::Policy").values()
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sagemaker:InvokeEndpointAsync"
+    endpoints = re.findall(r":endpoint/([^\"]+)", json.dumps(statement["Resource"]))
+    assert endpoints == ["backlot-test-odd", "backlot-test-other-one"]
+    assert "ImportValue" not in json.dumps(statement)
+
+
+def test_container_hosts_the_published_weights_with_the_configured_server(odd):
+    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+    container = model["Properties"]["PrimaryContainer"]
+    source = container["ModelDataSource"]["S3DataSource"]
+    assert (source["S3DataType"], source["CompressionType"]) == ("S3Prefix", "None")
+    assert json.dumps(source["S3Uri"]).count(f'"/models/odd/{SHA256}/"') == 1
+    environment = container["Environment"]
+    assert (environment["MODEL_CLASS"], environment["MAX_CONCURRENT"]) == (ODD.model_class, "2")
+
+
+def test_server_has_a_place_for_all_that_sagemaker_hands_over(odd):
+    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+    environment = dict(model["Properties"]["PrimaryContainer"]["Environment"])
+    assert environment.pop("AWS_DEFAULT_REGION") == {"Ref": "AWS::Region"}
+    assert set(environment) <= Settings.variables()
+    settings = Settings.model_validate(environment)
+    assert settings.max_concurrent + settings.max_queue >= ODD.concurrency
+
+
+def test_variant_has_the_configured_instances_and_time_limits(odd):
+    odd.has_resource_properties(
+        "AWS::SageMaker::EndpointConfig",
+        {
+            "ProductionVariants": [
+                {
+                    "VariantName": "AllTraffic",
+                    "ModelName": Match.any_value(),
+                    "InitialInstanceCount": ODD.min_instances,
+                    "InstancePools": [
+                        {"InstanceType": "ml.g5.xlarge", "Priority": 1},
+                        {"InstanceType": "ml.g6.xlarge", "Priority": 2},
+                    ],
+                    "VariantInstanceProvisionTimeoutInSeconds": ODD.provision_timeout_s,
+                    "ModelDataDownloadTimeoutInSeconds": ODD.download_timeout_s,
+                    "ContainerStartupHealthCheckTimeoutInSeconds": ODD.startup_timeout_s,
+                    "InferenceAmiVersion": ODD.inference_ami,
+                }
+            ],
+        },
+    )
+
+
+def test_variant_that_scales_to_zero_begins_with_the_least_that_sagemaker_allows(assembly):
+    for each in assembly.resources("AWS::SageMaker::EndpointConfig").values():
+        (variant,) = each["Properties"]["ProductionVariants"]
+        assert variant["InitialInstanceCount"] == 1
+
+
+def test_answers_and_failures_are_kept_apart_and_told_to_their_topics(odd):
+    (settings,) = odd.find_resources("AWS::SageMaker::EndpointConfig").values()
+    answers = settings["Properties"]["AsyncInferenceConfig"]
+    assert answers["ClientConfig"] == {"MaxConcurrentInvocationsPerInstance": ODD.concurrency}
+    output = answers["OutputConfig"]
+    # SageMaker puts a slash behind it.
+    assert '"/model-results/backlot-test-odd"' in json.dumps(output["S3OutputPath"])
+    assert '"/model-failures/backlot-test-odd"' in json.dumps(output["S3FailurePath"])
+    outputs = odd.to_json()["Outputs"]
+    assert output["NotificationConfig"] == {
+        "SuccessTopic": outputs["ModelSuccessTopicArn"]["Value"],
+        "ErrorTopic": outputs["ModelErrorTopicArn"]["Value"],
+    }
+
+
+def test_instances_scale_as_configured_and_only_once_the_endpoint_is_there(odd):
+    (endpoint,) = odd.find_resources("AWS::SageMaker::Endpoint")
+    (target,) = odd.find_resources("AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert target["DependsOn"] == [endpoint]
+    properties = target["Properties"]
+    assert (properties["MinCapacity"], properties["MaxCapacity"]) == (ODD.min_instances, ODD.max_instances)
+    assert properties["ResourceId"] == "endpoint/backlot-test-odd/variant/AllTraffic"
+
+
+def test_scaling_aims_at_the_configured_backlog(odd):
+    odd.has_resource_properties(
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+        {
+            "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": ODD.backlog_per_instance,
+                "ScaleInCooldown": ODD.scale_in_cooldown_s,
+                "ScaleOutCooldown": ODD.scale_out_cooldown_s,
+                "CustomizedMetricSpecification": {
+                    "Namespace": "AWS/SageMaker",
+                    "MetricName": "ApproximateBacklogSizePerInstance",
+                    "Statistic": "Average",
+                    "Dimensions": [{"Name": "EndpointName", "Value": "backlot-test-odd"}],
+                },
+            },
+        },
+    )
+
+
+def test_waiting_requests_start_the_first_instance(odd):
+    policies = odd.find_resources("AWS::ApplicationAutoScaling::ScalingPolicy")
+    ((wake, policy),) = (
+        (name, each["Properties"])
+        for name, each in policies.items()
+        if each["Properties"]["PolicyType"] == "StepScaling"
+    )
+    assert policy["StepScalingPolicyConfiguration"] == {
+        "AdjustmentType": "ChangeInCapacity",
+        "Cooldown": ODD.wake_cooldown_s,
+        "MetricAggregationType": "Average",
+        "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+    }
+    odd.has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "AlarmActions": [{"Ref": wake}],
+            "Namespace": "AWS/SageMaker",
+            "MetricName": "HasBacklogWithoutCapacity",
+            "Dimensions": [{"Name": "EndpointName", "Value": "backlot-test-odd"}],
+            "Period": 60,
+            "EvaluationPeriods": ODD.wake_after_min,
+            "DatapointsToAlarm": ODD.wake_after_min,
+            "Threshold": 1,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "TreatMissingData": "missing",
+        },
+    )
+
+
+def test_alarms_ring_at_the_configured_numbers():
+    stage = stage_with(odd=ODD)
+    stack = models_of(stage, checkpoints_of(stage))
+    scope = Stack(stack.node.root, "Alarms")
+    assert len(stack.alarms(scope)) == 3
+    of_endpoint = {"Name": "EndpointName", "Value": "backlot-test-odd"}
+    of_variant = {"Name": "VariantName", "Value": "AllTraffic"}
+    alarms = {
+        each["Properties"]["MetricName"]: each["Properties"]
+        for each in Template.from_stack(scope).find_resources("AWS::CloudWatch::Alarm").values()
+    }
+    found = {name: (alarm["Threshold"], alarm["Dimensions"]) for name, alarm in alarms.items()}
+    assert found == {
+        "InvocationFailures": (ODD.alarm_failures, [of_endpoint, of_variant]),
+        "ExpiredRequests": (1, [of_endpoint, of_variant]),
+        "ApproximateAgeOfOldestRequest": (ODD.alarm_oldest_s, [of_endpoint]),
+    }
+
+
+def test_operator_hears_of_every_model(assembly):
+    names = " ".join(assembly.resources("AWS::CloudWatch::Alarm"))
+    for alarm in ("SchpModelFailures", "SchpModelAge", "SchpModelExpired"):
+        assert (f"observability/{alarm}" in names) is not assembly.stage.emulated
+
+
+def test_model_may_do_what_sagemaker_and_its_server_do_and_nothing_else(assembly):
+    granted = assembly.actions_of("models/SchpRole")
+    if assembly.stage.emulated:
+        assert granted == {}
+        return
+    assert set(granted) == {
+        "cloudwatch:PutMetricData",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+        "logs:CreateLogStream",
+        "logs:DescribeLogStreams",
+        "logs:PutLogEvents",
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "sns:Publish",
+    }
+    endpoint = f"backlot-{assembly.stage.name}-schp"
+    folders = {action: set(re.findall(r'"/([^"]*)\*"', granted[action])) for action in granted}
+    assert folders["s3:GetObject"] == {
+        "images/",
+        "model-requests/",
+        "models/schp/",
+        "portraits/",
+        "seedream/",
+        "uploads/",
+    }
+    answers = {f"model-results/{endpoint}/", f"model-failures/{endpoint}/"}
+    assert folders["s3:PutObject"] == {"images/body_masks/"} | answers
+    assert folders["s3:AbortMultipartUpload"] == answers
+    assert granted["sns:Publish"].count('"Ref"') == 2
+
+
+def test_role_is_there_before_sagemaker_tries_it(odd):
+    policies = odd.find_resources("AWS::IAM::Policy")
+    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+    assert set(policies) <= set(model["DependsOn"])
+
+
+def test_log_of_an_endpoint_is_not_kept_for_ever(odd):
+    odd.has_resource_properties(
+        "AWS::Logs::LogGroup", {"LogGroupName": "/aws/sagemaker/Endpoints/backlot-test-odd", "RetentionInDays": 30}
+    )
+
+
+def test_models_never_expire_and_everything_else_does(assembly):
+    (bucket,) = assembly.resources("AWS::S3::Bucket").values()
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert not [prefix for prefix in days if "models/".startswith(prefix)]
+    for prefix in ("model-requests/", "model-results/", "model-failures/"):
+        assert days[prefix] == assembly.stage.model_exchange_days
+    written = {value for name, value in vars(assets).items() if name.endswith("_PREFIX")}
+    written |= {prefix for model in assembly.stage.models.values() for prefix in model.output_prefixes}
+    assert {prefix for prefix in written if not prefix.startswith((*days, "models/"))} == set()
+
+
+def test_image_is_made_of_what_the_server_needs_and_nothing_else(assembly):
+    files = {
+        path.relative_to(folder).as_posix()
+        for folder in assembly.folder.glob("asset.*")
+        if (folder / DOCKERFILE).exists()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert bool(files) is not assembly.stage.emulated
+    assert {name for name in files if not name.startswith(contents("cpu"))} == set()
+    assert not [name for name in files if name.endswith(".pyc")]
+
+
+def test_image_holds_all_of_ours_that_models_import():
+    seen, left = set(), [path.relative_to(ROOT).as_posix() for path in (ROOT / "sagemaker_models").rglob("*.py")]
+    while left:
+        path = left.pop()
+        seen.add(path)
+        names = re.findall(r"^\s*(?:from|import) (backlot[\w.]*)", (ROOT / path).read_text(), re.MULTILINE)
+        modules = [name.replace(".", "/") for name in names]
+        files = {f"{name}.py" if (ROOT / f"{name}.py").exists() else f"{name}/__init__.py" for name in modules}
+        left += files - seen
+    assert "backlot/settings.py" in seen
+    assert {path for path in seen if not path.startswith(contents("cpu"))} == set()
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_dockerfile_copies_nothing_that_is_not_sent_to_docker(platform):
+    lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / DOCKERFILE).read_text(), re.MULTILINE)
+    words = [[word for word in line.split() if not word.startswith("--")] for line in lines]
+    sources = {source.rstrip("/") for line in words for source in line[:-1]}
+    sent = {above for each in contents(platform) for above in (each, *map(str, PurePosixPath(each).parents))}
+    assert "sagemaker_models" in sources
+    assert {source for source in sources if not fnmatch.filter(sent, source)} == set()
+
+
+def test_image_is_built_for_the_platform_by_the_dockerfiles_own_argument(assembly):
+    images = [
+        image["source"]
+        for path in assembly.folder.glob("*models.assets.json")
+        for image in json.loads(path.read_text())["dockerImages"].values()
+    ]
+    assert len(images) == (0 if assembly.stage.emulated else 1)
+    arguments = set(re.findall(r"^ARG (\w+)", (ROOT / DOCKERFILE).read_text(), re.MULTILINE))
+    for image in images:
+        assert image["dockerBuildArgs"] == {"DEVICE": "cpu"}
+        assert image["platform"] == "linux/amd64"
+        assert set(image["dockerBuildArgs"]) <= arguments
+
+
+def test_file_of_checkpoints_names_models_that_there_are():
+    checkpoints = Checkpoints.read(CHECKPOINTS)
+    assert set(checkpoints.root) == {"dev", "prod"}
+    for stage in (DEV, PROD):
+        assert set(checkpoints.of(stage)) <= set(stage.models)
+
+
+def test_checkpoint_of_a_model_that_the_stage_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="models that stage dev does not have: odd"):
+        checkpoints_of(DEV.model_copy(update={"models": {"odd": ODD}})).of(DEV)
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        {"sha256": "5c" * 31, "published_at": "2026-11-21T12:00:00Z"},
+        {"sha256": "5C" * 32, "published_at": "2026-11-21T12:00:00Z"},
+        {"sha256": SHA256, "published_at": "2026-11-21T12:00:00"},
+        {"sha256": SHA256},
+        {"sha256": SHA256, "published_at": "2026-11-21T12:00:00Z", "by": "me"},
+    ],
+)
+def test_checkpoint_that_is_not_well_formed_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="validation error"):
+        Checkpoints.model_validate({"dev": {"schp": checkpoint}})
+
+
+@pytest.mark.parametrize(("kind", "concurrency", "invocation_timeout_s"), [(HeavyModel, 3, 600), (LightModel, 20, 300)])
+def test_kind_of_model_decides_concurrency_and_time_limit(kind, concurrency, invocation_timeout_s):
+    given = {"model_class": ODD.model_class, "output_prefixes": ("images/odd/",), "backlog_per_instance": 1}
+    model = kind(**given, platform="cpu", instance_types=("ml.c7i.xlarge",))
+    assert (model.concurrency, model.invocation_timeout_s) == (concurrency, invocation_timeout_s)
+
+
+def test_schp_is_a_light_model_that_sleeps(assembly):
+    schp = assembly.stage.models["schp"]
+    assert (schp.kind, schp.min_instances, schp.concurrency, schp.invocation_timeout_s) == ("light", 0, 20, 300)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"instance_types": ()}, "at least 1 item"),
+        ({"instance_types": tuple(f"ml.g5.{count}xlarge" for count in range(6))}, "at most 5 items"),
+        ({"instance_types": ("g5.xlarge",)}, "no instance type of SageMaker's"),
+        ({"instance_types": ("ml.g5.xlarge", "ml.g5.xlarge")}, "names a type twice"),
+        ({"instance_types": ("ml.c7i.xlarge",)}, "platform cuda does not fit ml.c7i.xlarge"),
+        ({"instance_types": ("ml.inf2.xlarge",)}, "built for x86_64 and NVIDIA"),
+        ({"instance_types": ("ml.c7g.xlarge",)}, "built for x86_64 and NVIDIA"),
+        ({"platform": "cpu"}, "platform cpu does not fit ml.g5.xlarge"),
+        ({"platform": "cpu", "instance_types": ("ml.c7i.xlarge",)}, "inference_ami picks a GPU's driver"),
+        ({"volume_gb": 100}, "ml.g5.xlarge has disks of its own"),
+        ({"min_instances": 12}, "min_instances 12 is above max_instances 11"),
+        ({"parallel_runs": 8}, "parallel_runs 8 is above concurrency 7"),
+        ({"alarm_oldest_s": 6011}, "rings after requests have expired"),
+        ({"concurrency": 1001}, "less than or equal to 1000"),
+        ({"invocation_timeout_s": 3601}, "less than or equal to 3600"),
+        ({"request_ttl_s": 21_601}, "less than or equal to 21600"),
+        ({"provision_timeout_s": 299}, "greater than or equal to 300"),
+        ({"model_class": "sagemaker_models.odd.model"}, "should match pattern"),
+    ],
+)
+def test_model_that_cannot_work_is_refused(changed, message):
+    with pytest.raises(ValueError, match=message):
+        HeavyModel(**{**ODD.model_dump(), **changed})
+
+
+@pytest.mark.parametrize("name", ["Schp", "schp_2", "a" * 31, "-schp", ""])
+def test_model_whose_name_no_endpoint_can_have_is_refused(name):
+    with pytest.raises(ValueError, match=r"models\."):
+        stage_with(**{name: ODD})
+
+
+def test_volume_is_given_where_an_instance_has_no_disk():
+    model = HeavyModel(
+        **{
+            **ODD.model_dump(exclude={"inference_ami"}),
+            "platform": "cpu",
+            "instance_types": ("ml.c7i.xlarge",),
+            "volume_gb": 33,
+        }
+    )
+    published(stage_with(odd=model)).has_resource_properties(
+        "AWS::SageMaker::EndpointConfig",
+        {"ProductionVariants": [Match.object_like({"VolumeSizeInGB": 33})]},
+    )
