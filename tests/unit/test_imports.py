@@ -24,8 +24,8 @@ HOUSE = {*MAY_IMPORT, "local", "tests", "app"}
 
 #: Packages that one folder alone may import.
 ONLY_IN = {
-    "boto3": ("backlot/aws", "sagemaker_models/serving/storage.py"),
-    "botocore": ("backlot/aws", "sagemaker_models/serving/storage.py"),
+    "boto3": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
+    "botocore": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
     "httpx": ("backlot/providers",),
     "httpcore": ("backlot/providers",),
     "requests": (),

@@ -1,0 +1,109 @@
+"""The stage's bucket, as the operator's credentials reach it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from cdk.checkpoints import weights_prefix
+from cdk.config import Stage
+from cdk.publishing.errors import NotPublished
+from cdk.publishing.weights import File, Weights
+
+#: Metadata of an object, by which it is known again without reading it.
+_SHA256 = "sha256"
+
+
+class ModelBucket:
+    """The bucket, where it holds models.
+
+    Args:
+        s3: a boto3 client.
+        name: the bucket's name.
+    """
+
+    def __init__(self, s3: Any, name: str) -> None:
+        self._s3 = s3
+        self.name = name
+
+    @classmethod
+    def of(cls, stage: Stage) -> Self:
+        """Find the bucket of a deployed stage.
+
+        Raises:
+            NotPublished: there are no credentials or no region, or the stage is not deployed.
+        """
+        with _explained(f"the bucket of stage {stage.name} was not found"):
+            cloudformation = boto3.client("cloudformation", region_name=stage.region)
+            s3 = boto3.client("s3", region_name=stage.region)
+        return cls(s3, bucket_name(cloudformation, stage))
+
+    def prefix(self, model: str, weights: Weights) -> str:
+        """Return below which key weights lie."""
+        return weights_prefix(model, weights.sha256)
+
+    def upload(self, model: str, weights: Weights) -> list[str]:
+        """Upload what is not there yet; return the names of those files.
+
+        Raises:
+            NotPublished: S3 refuses, or the same content lies there under other names.
+        """
+        prefix = self.prefix(model, weights)
+        with _explained(f"s3://{self.name}/{prefix} was not written"):
+            stored = self._names(prefix)
+            strangers = sorted(stored - set(weights.files))
+            if strangers:
+                # The model would be given both: SageMaker takes everything below the prefix.
+                raise NotPublished(f"s3://{self.name}/{prefix} holds {', '.join(strangers)} already: use these names")
+            missing = [name for name, file in weights.files.items() if not self._holds(prefix + name, file)]
+            for name in missing:
+                file = weights.files[name]
+                extra = {"Metadata": {_SHA256: file.sha256}}
+                self._s3.upload_file(str(file.path), self.name, prefix + name, ExtraArgs=extra)
+        return missing
+
+    def _names(self, prefix: str) -> set[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return {each["Key"].removeprefix(prefix) for page in pages for each in page.get("Contents", [])}
+
+    def _holds(self, key: str, file: File) -> bool:
+        try:
+            stored = self._s3.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "404":
+                return False
+            raise
+        return (stored["ContentLength"], stored["Metadata"].get(_SHA256)) == (file.size_bytes, file.sha256)
+
+
+def bucket_name(cloudformation: Any, stage: Stage) -> str:
+    """Return the name of a deployed stage's bucket.
+
+    Raises:
+        NotPublished: the stage is not deployed, or CloudFormation cannot be asked.
+    """
+    stack = f"backlot-{stage.name}-storage"
+    with _explained(f"the stack {stack} cannot be looked at"):
+        try:
+            (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                raise NotPublished(f"there is no stack {stack}: make deploy STAGE={stage.name} first") from error
+            raise
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", [])}
+    if "BucketName" not in outputs:
+        raise NotPublished(f"the stack {stack} is {described['StackStatus']} and has no bucket")
+    return str(outputs["BucketName"])
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (NoCredentialsError, NoRegionError) as error:
+        raise NotPublished(f"{what}: no credentials or no region for AWS; set AWS_PROFILE or the like") from error
+    except (ClientError, BotoCoreError, Boto3Error) as error:
+        raise NotPublished(f"{what}: {error}") from error
