@@ -13,6 +13,12 @@ MAX_IMAGE_BYTES = 20_000_000
 MASK_PREFIX = "images/face_swap/"
 SEEDREAM_PREFIX = "seedream/"
 PORTRAIT_PREFIX = "portraits/"
+BODY_MASK_PREFIX = "images/body_masks/"
+
+#: What models of our own are asked, and where SageMaker puts what they answer; all below the account's own eyes.
+MODEL_REQUEST_PREFIX = "model-requests/"
+MODEL_RESULT_PREFIX = "model-results/"
+MODEL_FAILURE_PREFIX = "model-failures/"
 
 #: Pictures of faces that came within requests; nobody may name them, and they are deleted after an hour.
 FACE_PREFIX = "faces/"

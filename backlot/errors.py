@@ -24,14 +24,20 @@
     ├── TransientError              the same step may succeed later; retried by the state machine
     │   ├── ProviderThrottled
     │   ├── ProviderUnavailable
-    │   └── ImageHostUnavailable
+    │   ├── ImageHostUnavailable
+    │   ├── ModelUnavailable
+    │   └── MasksNotDelivered
     └── DefectError                 ours, the operator's or a provider's; never retried, alarmed
         ├── ProviderRefused
         ├── ProviderAnswerInvalid
         ├── ProviderTimedOut
         ├── MaybePaid
+        ├── ModelRefused
+        ├── ModelFailed
+        ├── ModelTimedOut
         ├── DeadLettered
         ├── NotStarted
+        ├── QueueFull
         ├── TimedOut
         ├── Aborted
         └── Unexpected
@@ -242,6 +248,20 @@ class ImageHostUnavailable(TransientError):
     remedy = "Submit again in a few minutes, or send the image from another host."
 
 
+class ModelUnavailable(TransientError):
+    """A model of our own cannot take the request for the moment: throttled, out of memory, or restarting."""
+
+    sentence = "The model {model} is unavailable: {reason}"
+    remedy = "Submit again in a few minutes."
+
+
+class MasksNotDelivered(TransientError):
+    """The mask asset service did not take the masks; they stay where the task says."""
+
+    sentence = "The mask asset service did not take the masks: {reason}"
+    remedy = "Read the masks from the task; the operator has to look at the mask asset service."
+
+
 class ProviderRefused(DefectError):
     """A provider refused our key, our account, the model or the form of our request."""
 
@@ -273,6 +293,29 @@ class MaybePaid(DefectError):
     retry = True
 
 
+class ModelRefused(DefectError):
+    """SageMaker does not take the request: the endpoint does not exist, or our role may not use it."""
+
+    sentence = "The model {model} cannot be asked: {reason}"
+    remedy = "The operator has to publish the model's checkpoint, deploy, and look at the endpoint."
+
+
+class ModelFailed(DefectError):
+    """A model of our own broke on the request, or gave an answer that cannot be used."""
+
+    sentence = "The model {model} failed: {reason}"
+    remedy = "Submit again; if it repeats, the operator finds the reason in the endpoint's log."
+    retry = True
+
+
+class ModelTimedOut(DefectError):
+    """A model of our own was not done within our limit, the start of an instance included."""
+
+    sentence = "The model {model} was not done within {limit_s} s"
+    remedy = "Submit again; if it repeats, the operator has to look at the endpoint's instances."
+    retry = True
+
+
 class DeadLettered(DefectError):
     """A step's message was received as often as its queue allows without being answered."""
 
@@ -286,6 +329,14 @@ class NotStarted(DefectError):
 
     sentence = "The task cannot be started for the moment"
     remedy = "Send the request again in a few seconds."
+    retry = True
+
+
+class QueueFull(DefectError):
+    """As many tasks of an operation wait or run as the stage takes at once."""
+
+    sentence = "Queue is full. Please try again later."
+    remedy = "Send the request again when some of the tasks have ended."
     retry = True
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from backlot.clock import Clock
 from backlot.errors import Aborted, NotStarted, TimedOut, Unexpected
 from backlot.submission import Executions
-from backlot.tasks import Task, parse_execution_name
+from backlot.tasks import Status, Task, parse_execution_name
 
 #: What the state machine that delivers webhooks is called, beside those of the operations.
 WEBHOOK_MACHINE = "deliver-webhook"
@@ -28,6 +28,13 @@ class TaskSettler(Protocol):
         """Read a task."""
 
 
+class CompletedCounter(Protocol):
+    """Counts completed tasks."""
+
+    def add(self, name: str) -> None:
+        """Count one more of an operation."""
+
+
 class TaskCounter(Protocol):
     """Publishes a finished task's metrics."""
 
@@ -43,12 +50,14 @@ class Settlement:
         tasks: the task store.
         executions: where the delivery of webhooks is started.
         metrics: where ended tasks are counted.
+        completed: how many tasks of each operation were completed since the first.
         clock: Unix time in milliseconds.
     """
 
     tasks: TaskSettler
     executions: Executions
     metrics: TaskCounter
+    completed: CompletedCounter
     clock: Clock
 
     def settle(self, execution_name: str, status: str) -> Task | None:
@@ -78,6 +87,8 @@ class Settlement:
         task = self.tasks.settle(task_id, retries=retries, now_ms=self.clock())
         if task is not None:
             self.metrics.ended(task)
+            if task.status is Status.COMPLETED:
+                self.completed.add(task.operation)
         return task
 
     def _tell(self, task_id: str, retries: int) -> None:

@@ -183,6 +183,26 @@ class UploadForm(View):
     expires_at: int = Field(description="Until when the form is accepted, Unix seconds.")
 
 
+class AcceptedMasks(View):
+    """Answer of `POST /process`, as the mask component gave it."""
+
+    status: str = "accepted"
+    queued: bool = True
+    job_id: str = Field(description="The client's own id of the masks.")
+    message: str = "Job added to Qwen mask queue"
+    task_id: str = Field(description="What to read the task by.")
+
+
+class ComponentStats(View):
+    """Answer of `GET /stats`, as the mask component gave it."""
+
+    queue_max: int = Field(description="How many tasks may wait or run at once.")
+    queue_current: int = Field(description="How many do.")
+    workers: int = Field(description="How many tasks the running instances work on at once.")
+    jobs_processed: int = Field(description="Tasks that were completed.")
+    uptime_sec: int = Field(description="Since the model's endpoint was made.")
+
+
 class TaskPage(View):
     """A page of the caller's tasks, newest first."""
 

@@ -35,7 +35,9 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None) ->
         env=env,
         description="Backlot: models of our own",
     )
-    work = WorkStack(app, named("work"), stage=stage, storage=storage, env=env, description="Backlot: the lanes")
+    work = WorkStack(
+        app, named("work"), stage=stage, storage=storage, models=models, env=env, description="Backlot: the lanes"
+    )
     api = ApiStack(app, named("api"), stage=stage, storage=storage, work=work, env=env, description="Backlot: the API")
     ObservabilityStack(
         app,

@@ -305,6 +305,9 @@ class Stage(_Config):
         api_stage: last part of the API's own URL.
         providers: the paid APIs.
         worker: of the paid lane.
+        queue_max: by operation, how many of its tasks may wait or run at once; of others, any number.
+        mask_assets_url: where body masks are delivered; None for nowhere.
+        sagemaker_url: where SageMaker answers; None for its own address.
         models: of our own, by name; those with a published checkpoint have an endpoint, see `cdk/checkpoints.json`.
         model_exchange_days: how long requests to models, and their answers, lie in the bucket.
         alarms: when they ring.
@@ -335,6 +338,9 @@ class Stage(_Config):
     api_stage: str = "live"
     providers: Providers = Providers()
     worker: Worker = Worker()
+    queue_max: dict[str, int] = {"body-masks": 1000}
+    mask_assets_url: str | None = Field(default=None, pattern=r"^https?://")
+    sagemaker_url: str | None = None
     models: dict[_ModelName, ModelEndpoint] = {"schp": _schp(max_instances=4)}
     model_exchange_days: int = Field(default=3, ge=1, le=30)
     alarms: Alarms = Alarms()
@@ -423,6 +429,8 @@ def local_stage(
             job_first_look_s=2 if fal_base_url else 15,
         ),
         worker=Worker(concurrency=8),
+        mask_assets_url=f"{stand_ins}/mask-assets",
+        sagemaker_url=stand_ins,
         platform=Platform.model_validate({"python": python, "architecture": architecture}),
         snap_start=False,
         tracing=False,

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from backlot.errors import OperationNotFound
 from local.demo import Demo, DemoFailed, describe, made
 from local.deployment import DeploymentFailed, api_key, write_json
+from local.models import SCHP, is_real
 from local.place import ROOT, Place
 from local.processes import NotStarted
 from local.stack import down, real_providers, up
@@ -62,7 +63,9 @@ def _demo(place: Place, operation: str) -> None:
     for saved, image in zip(report.saved, made(report.task), strict=True):
         _say(f"  result   {saved}")
         _say(f"  on CDN   {image['result_url']}")
-    real = real_providers()
+    if report.shown is not None:
+        _say(f"  to see   {report.shown}")
+    real = [*real_providers(), *([SCHP.name] if is_real(SCHP) else [])]
     _say(f"  engine   {'stand-ins, see local/stand_ins' if not real else 'real: ' + ', '.join(real)}")
     _how_to_go_on(place, demo.key)
 

@@ -13,16 +13,17 @@ from typing import Any
 import httpx
 
 from backlot import pricing
-from backlot.operations import Operation, operation_named
+from backlot.operations import Lane, Operation, operation_named
 from local.deployment import Outputs, api_key
 from local.emulator import client
+from local.overlay import overlay
 from local.place import ROOT, Place
 from local.stand_ins import faces
 
 PORTRAITS = ROOT / "local" / "portraits"
 
 #: What the catalogue's examples call their pictures, and the portraits that play them.
-PICTURES = {"scene.jpg": "astronaut.png", "portrait.jpg": "grace_hopper.jpg"}
+PICTURES = {"scene.jpg": "astronaut.png", "portrait.jpg": "grace_hopper.jpg", "person.jpg": "astronaut.png"}
 MASKED = "masked.png"
 
 #: Longest wait for the task, and pause between two looks at it, seconds.
@@ -48,6 +49,7 @@ class Report:
         execution_arn: of the task's execution.
         saved: where the results lie.
         transitions: of the execution.
+        shown: the masks over their picture, if the operation makes masks.
     """
 
     operation: Operation
@@ -57,6 +59,7 @@ class Report:
     execution_arn: str
     saved: list[Path]
     transitions: int
+    shown: Path | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of `.local/demo.json`."""
@@ -108,7 +111,11 @@ class Demo:
         elapsed_s = timings["queued_s"] + timings["processing_s"]
         worked_s = sum(step["provider_s"] + step["image_s"] for step in timings["steps"].values())
         arn = self._execution_arn(name, task["task_id"])
-        return Report(operation, task, elapsed_s, elapsed_s - worked_s, arn, saved, len(self._states(arn)) + 1)
+        shown = None
+        if operation.lane is Lane.MODEL:
+            picture = PORTRAITS / PICTURES["person.jpg"]
+            shown = overlay(picture, saved[:2], self._place.folder / "results" / f"{name}-over-picture.png")
+        return Report(operation, task, elapsed_s, elapsed_s - worked_s, arn, saved, len(self._states(arn)) + 1, shown)
 
     def _body(self, operation: Operation) -> dict[str, Any]:
         """Turn the catalogue's example into a request whose pictures exist."""
@@ -218,7 +225,9 @@ def describe(report: Report) -> list[str]:
 
 
 def _bill(report: Report, task: dict[str, Any], steps: list[dict[str, Any]]) -> list[str]:
-    worker_s = sum(step["timings"]["processing_s"] for step in steps)
+    # While a model of our own works, no function waits for it.
+    waited = "provider_s" if report.operation.lane is Lane.MODEL else None
+    worker_s = sum(step["timings"]["processing_s"] - step["timings"].get(waited, 0.0) for step in steps)
     reads = json.dumps(report.operation.example).count("https://")
     # Every step writes one picture, the last one those that were made.
     aws = pricing.aws_cost(

@@ -20,6 +20,9 @@ SOURCES = ("backlot", "lambdas", "stepfunctions", "cdk", "app.py", "cdk.json", "
 #: Keys of the stand-ins; a real one from the environment takes its place and turns the stage to the real provider.
 STAND_IN_KEYS = {"dashscope": "sk-stand-in-dashscope", "ark": "stand-in-ark-key", "fal": "stand-in:fal-key"}
 
+#: With what the stand-in of the mask asset service knows us; the real one is the studio's own, and not for trying out.
+MASK_SECRET = "stand-in-mask-component-secret"  # noqa: S105
+
 #: The variable that brings a real key, and the real endpoint that goes with it.
 REAL_PROVIDERS = {
     "dashscope": ("DASHSCOPE_API_KEY", "dashscope_base_url", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
@@ -139,6 +142,7 @@ def put_provider_keys(place: Place) -> None:
     for provider, stand_in in STAND_IN_KEYS.items():
         key = real_key(REAL_PROVIDERS[provider][0]) or stand_in
         client(place, "secretsmanager").put_secret_value(SecretId=f"backlot/local/{provider}", SecretString=key)
+    client(place, "secretsmanager").put_secret_value(SecretId="backlot/local/mask-assets", SecretString=MASK_SECRET)
 
 
 def _is_bootstrapped(place: Place) -> bool:

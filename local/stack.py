@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from local.deployment import REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
+from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
 from local.models import SCHP, await_model_server, connect_endpoint, model_server, start_model_server
@@ -73,7 +73,8 @@ def _start_stand_ins(place: Place) -> None:
     if process.is_made_of(stamp):
         return
     process.stop()
-    keys = [argument for name, key in STAND_IN_KEYS.items() for argument in (f"--{name}-key", key)]
+    known = {**STAND_IN_KEYS, "mask-assets": MASK_SECRET}
+    keys = [argument for name, key in known.items() for argument in (f"--{name}-key", key)]
     command = [sys.executable, "-m", "local.stand_ins", "--port", str(place.ports.stand_ins), *keys]
     variables = {**place.client_environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process.start(command, variables, stamp)

@@ -15,6 +15,11 @@ def client(service: str) -> Any:
     return boto3.client(service)
 
 
+def unrepeated_client(service: str) -> Any:
+    """Return a client that sends every request once: those that are not idempotent are repeated by nobody but us."""
+    return boto3.client(service, config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30))
+
+
 def s3_client(origin: str = "") -> Any:
     """Return a client of S3 whose presigned forms are accepted in every region.
 

@@ -97,6 +97,19 @@ class Table:
         )
         return [item for item in map(_plain, answer["Items"]) if item is not None]
 
+    def count(self, index: str, condition: str, *, having: str, names: dict[str, str], values: dict[str, Any]) -> int:
+        """Count the items of an index that a key condition names and a filter lets through."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression=condition,
+            FilterExpression=having,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={name: _serialize(value) for name, value in values.items()},
+            Select="COUNT",
+        )
+        return sum(int(page["Count"]) for page in pages)
+
     def page(
         self, index: str, partition: dict[str, str], *, after: dict[str, Any] | None, limit: int
     ) -> tuple[list[dict[str, Any]], bool]:

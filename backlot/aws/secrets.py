@@ -89,9 +89,13 @@ class ProviderKeyStatus:
         return any("AWSCURRENT" in stages for stages in described.get("VersionIdsToStages", {}).values())
 
 
+#: Keys that people know by another name than their provider's.
+_VARIABLES = {"fal": "FAL_KEY", "mask-assets": "MASK_COMPONENT_SECRET"}
+
+
 def variable(provider: str) -> str:
     """Return the name under which people know a provider's key: `dashscope` → `DASHSCOPE_API_KEY`."""
-    return "FAL_KEY" if provider == "fal" else f"{provider.upper()}_API_KEY"
+    return _VARIABLES.get(provider, f"{provider.upper()}_API_KEY")
 
 
 #: No such secret, or none with a value; and what a role hears of a secret that does not exist, because its policy names

@@ -47,6 +47,15 @@ class Queue:
             QueueUrl=self._url, MessageBody=item.model_dump_json(), DelaySeconds=min(max(delay_s, 0), MAX_DELAY_S)
         )
 
+    def send_in_turn(self, item: WorkItem) -> None:
+        """Send an item to a FIFO queue, in a group of its own; the same item is sent once within five minutes."""
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=item.model_dump_json(),
+            MessageGroupId=f"look-{item.task_id}",
+            MessageDeduplicationId=f"{item.attempt}-{item.step}-{item.turn}",
+        )
+
     def delay(self, receipt_handle: str, seconds: int) -> None:
         """Let a message that was received be seen again after some seconds."""
         self._client.change_message_visibility(

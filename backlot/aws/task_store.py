@@ -156,6 +156,30 @@ class TaskStore:
             read += len(records)
         return found, after
 
+    def open_count(self, operation: str) -> int:
+        """Return how many tasks of an operation wait or run."""
+        return sum(
+            self._table.count(
+                STATUS_INDEX,
+                "#status = :status",
+                having="operation = :operation",
+                names={"#status": "status"},
+                values={":status": status.value, ":operation": operation},
+            )
+            for status in OPEN
+        )
+
+    def processing(self, *, before_s: int, limit: int) -> list[Task]:
+        """Return tasks at work that were submitted before then, Unix seconds, oldest first."""
+        records: list[dict[str, Any]] = self._table.query(
+            STATUS_INDEX,
+            "#status = :processing AND created_at < :before",
+            names={"#status": "status"},
+            values={":processing": Status.PROCESSING.value, ":before": before_s},
+            limit=limit,
+        )
+        return [Task.from_record(record) for record in records]
+
     def pending(self, *, after_s: int, before_s: int, limit: int) -> list[Task]:
         """Return tasks that were submitted in a span of time and that no worker has taken yet, oldest first.
 

@@ -16,6 +16,7 @@ from backlot.errors import (
     ProviderAnswerInvalid,
     ProviderRefused,
     ProviderThrottled,
+    ProviderTimedOut,
     ProviderUnavailable,
 )
 from backlot.providers.paid_api import MAX_REASON_CHARS, PaidApi, Refusal
@@ -138,6 +139,14 @@ class Fal(PaidApi):
             self._http.put(job.cancel_url, headers=self.headers(key))
         except httpx.TransportError as error:
             raise ProviderUnavailable(provider=self.name, reason=str(error)[:120]) from error
+
+    def overdue(self, limit_s: float) -> BacklotError:
+        """Return the error of a job that took longer than we wait."""
+        return ProviderTimedOut(provider=self.name, limit_s=f"{limit_s:g}")
+
+    def unheard(self) -> BacklotError:
+        """Return the error of a job of which nothing was heard, so that nobody knows whether it was bought."""
+        return MaybePaid(provider=self.name, reason="nothing was heard of the job since it was submitted")
 
     def refusal(self, status: int, answer: dict[str, Any]) -> Refusal:
         """Read the error of an answer: a list of problems, or a text with `error_type` beside it."""

@@ -3,8 +3,8 @@
 A step `mask-face` is the module `mask_face` of this package, which defines `STEP`. Nothing lists steps a second time.
 """
 
-from backlot.steps._jobs import JobPolicy
-from backlot.steps._ledger import Adopted, Holder, Job, JobAnswers, LeaseLost, StepLedger
+from backlot.steps._jobs import JobPolicy, ResultAddress, webhook_address
+from backlot.steps._ledger import Adopted, Holder, Job, JobAnswers, LeaseLost, Running, StepLedger
 from backlot.steps._runner import ANSWERED, DROPPED, PUT_OFF, WAITING, Outcome, StepRunner, step_named
 from backlot.steps._step import AFTER_PAYING_S, Step, StepDeps, StepRun, Stopwatch
 from backlot.work_items import Cancellation, WorkItem
@@ -23,6 +23,8 @@ __all__ = [
     "JobPolicy",
     "LeaseLost",
     "Outcome",
+    "ResultAddress",
+    "Running",
     "Step",
     "StepDeps",
     "StepLedger",
@@ -31,4 +33,5 @@ __all__ = [
     "Stopwatch",
     "WorkItem",
     "step_named",
+    "webhook_address",
 ]

@@ -30,6 +30,12 @@ class JobProvider(Protocol):
     def cancel(self, *, key: str, job: Job) -> None:
         """Cancel a job; one that has ended stays as it is."""
 
+    def overdue(self, limit_s: float) -> BacklotError:
+        """Return the error of a job that took longer than we wait."""
+
+    def unheard(self) -> BacklotError:
+        """Return the error of a job of which nothing was heard, so that nobody knows whether it was bought."""
+
 
 class TaskReader(Protocol):
     """The part of the task store that jobs need."""
@@ -57,17 +63,36 @@ class StillRunning(Exception):
         super().__init__(f"the next look is in {pause_ms} ms")
 
 
+#: Takes a provider's name, who holds the step, and the job's nonce; returns what the provider is told, so that its
+#: result finds the step.
+ResultAddress = Callable[[str, Holder, str], str]
+
+
+def webhook_address(public_url: Callable[[], str]) -> ResultAddress:
+    """Return the addresses of our webhooks.
+
+    Args:
+        public_url: returns where the providers reach us, without a trailing slash.
+    """
+
+    def address(provider: str, holder: Holder, nonce: str) -> str:
+        query = urlencode({"task": holder.task_id, "step": holder.step, "nonce": nonce})
+        return f"{public_url()}/webhooks/{provider}?{query}"
+
+    return address
+
+
 @dataclass(frozen=True)
 class JobPolicy:
     """How jobs are waited for.
 
     Args:
-        public_url: returns the address at which the providers reach our webhooks, without a trailing slash.
+        address: says where a provider is to send a job's result, see `ResultAddress`.
         first_look_ms: after how long a job is looked at whose webhook has not come, milliseconds.
         limit_ms: longest wait for a job, its time in the provider's queue included, milliseconds.
     """
 
-    public_url: Callable[[], str]
+    address: ResultAddress
     first_look_ms: int
     limit_ms: int
 
@@ -109,13 +134,13 @@ class Jobs:
 
         Args:
             item: the message that waits for the job.
-            submit: buys the job; takes the URL of its webhook.
+            submit: buys the job; takes the address for its result.
 
         Raises:
             StillRunning: there is no answer yet.
             Cancelled: the task has ended meanwhile.
-            ProviderTimedOut: the job takes longer than the policy allows; it was cancelled.
-            BacklotError: it failed; the next attempt buys another one.
+            BacklotError: it failed, and the next attempt buys another one; or it takes longer than the policy allows,
+                and was cancelled.
         """
         answer, bought_ms = claim.answer, claim.bought_ms
         if answer is None and claim.job is not None:
@@ -139,11 +164,11 @@ class Jobs:
         """Return how long to wait for the webhook of a job of which nobody knows whether it was bought.
 
         Raises:
-            MaybePaid: it would have come by now.
+            BacklotError: it would have come by now.
         """
         age_ms = self.clock() - unsure.since_ms
         if age_ms > self.policy.limit_ms:
-            raise MaybePaid(provider=unsure.provider, reason="nothing was heard of the job since it was submitted")
+            raise self._client(unsure.provider).unheard()
         return self.policy.pause_ms(age_ms)
 
     def cancel(self, cancellation: Cancellation) -> None:
@@ -163,13 +188,12 @@ class Jobs:
         self, holder: Holder, item: WorkItem, provider: str, submit: Callable[[str], Job]
     ) -> dict[str, Any] | None:
         nonce = secrets.token_hex(16)
-        query = urlencode({"task": holder.task_id, "step": holder.step, "nonce": nonce})
-        webhook_url = f"{self.policy.public_url()}/webhooks/{provider}?{query}"
+        address = self.policy.address(provider, holder, nonce)
         self.ledger.submitting(holder, provider, nonce=nonce, item=item)
         if self._is_over(holder.task_id):
             raise Cancelled()
         try:
-            job = submit(webhook_url)
+            job = submit(address)
         except (MaybePaid, ProviderTimedOut, ProviderAnswerInvalid) as error:
             # If it was bought, the webhook tells; until then the record says that nobody knows.
             raise StillRunning(self.policy.first_look_ms) from error
@@ -187,11 +211,13 @@ class Jobs:
         elif self.clock() - bought_ms > self.policy.limit_ms:
             self._cancel(provider, job)
             self.ledger.forgotten(holder)
-            raise ProviderTimedOut(provider=provider, limit_s=f"{self.policy.limit_ms / 1000:g}")
+            raise self._client(provider).overdue(self.policy.limit_ms / 1000)
         return answer
 
     def _cancel(self, provider: str, job: Job) -> None:
         """Cancel a job as well as possible: what it costs if that fails is the job, which was wanted once."""
+        if provider not in self.deps.providers:
+            return  # another lane's, which cannot cancel
         try:
             self._client(provider).cancel(key=self.deps.keys.key(provider), job=job)
         except BacklotError:

@@ -223,7 +223,7 @@ class StepRunner:
     def _wait_for_webhook(self, delivery: "_Delivery", unsure: Unsure) -> Outcome:
         try:
             pause_ms = self.jobs.pause_ms(unsure)
-        except MaybePaid as error:
+        except BacklotError as error:
             return self._end(delivery.item, delivery.holder, error)
         return self._put_off(delivery, delivery.received_ms + pause_ms, delivery.received_ms)
 

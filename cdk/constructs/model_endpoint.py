@@ -24,6 +24,14 @@ def endpoint_name(stage: Stage, model: str) -> str:
     return f"backlot-{stage.name}-{model}"
 
 
+def endpoint_arn(scope: Construct, stage: Stage, model: str) -> str:
+    """Return the ARN of a model's endpoint in a stage, for the policies of those who ask it."""
+    # SageMaker writes names in small letters there, which ours are.
+    return Stack.of(scope).format_arn(
+        service="sagemaker", resource="endpoint", resource_name=endpoint_name(stage, model)
+    )
+
+
 class AsyncEndpoint(Construct):
     """An endpoint that takes asynchronous requests, its scaling and its alarms.
 

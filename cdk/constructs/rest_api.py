@@ -51,6 +51,8 @@ class StudioApi(Construct):
         integration = apigateway.LambdaIntegration(target, proxy=True, timeout=Duration.seconds(29))
         for route in OPEN_ROUTES:
             self._route(self.api.root.add_resource(route), integration, ["GET"], api_key_required=False)
+        self._route(self.api.root.add_resource("process"), integration, ["POST"], api_key_required=True)
+        self._route(self.api.root.add_resource("stats"), integration, ["GET"], api_key_required=True)
         everything = self.api.root.add_resource("api").add_resource("{proxy+}")
         self._route(everything, integration, ["GET", "POST", "DELETE"], api_key_required=True)
         self._answers()
@@ -78,6 +80,8 @@ class StudioApi(Construct):
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
             cloud_watch_role=not self._stage.emulated,
             min_compression_size=None,
+            # Forms carry files; as text they would arrive broken.
+            binary_media_types=["multipart/form-data"],
             deploy_options=apigateway.StageOptions(
                 stage_name=self._stage.api_stage,
                 throttling_rate_limit=1000,

@@ -8,13 +8,14 @@ from constructs import Construct
 
 
 class WorkQueue(Construct):
-    """A standard queue; what is received too often goes to its dead-letter queue and stays there for a person.
+    """A queue; what is received too often goes to its dead-letter queue and stays there for a person.
 
     Args:
-        queue_name: ends with `_queue`, a suffix of the stage after it.
+        queue_name: ends with `_queue`, a suffix of the stage after it, and `.fifo` behind both if it is one.
         suffix: of the stage.
         visibility: after how long a message of a vanished worker comes back.
         max_receives: after how many receives it goes to the dead-letter queue.
+        fifo: whether the messages of a group stay in their order.
     """
 
     def __init__(
@@ -26,13 +27,16 @@ class WorkQueue(Construct):
         suffix: str,
         visibility: Duration,
         max_receives: int,
+        fifo: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.name = queue_name
+        ending = ".fifo" if fifo else ""
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            queue_name=queue_name.removesuffix("_queue") + f"_dlq{suffix}",
+            queue_name=queue_name.removesuffix("_queue") + f"_dlq{suffix}{ending}",
+            fifo=fifo or None,
             retention_period=Duration.days(14),
             enforce_ssl=True,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
@@ -40,7 +44,8 @@ class WorkQueue(Construct):
         self.queue = sqs.Queue(
             self,
             "Queue",
-            queue_name=queue_name + suffix,
+            queue_name=queue_name + suffix + ending,
+            fifo=fifo or None,
             visibility_timeout=visibility,
             retention_period=Duration.days(14),
             receive_message_wait_time=Duration.seconds(20),

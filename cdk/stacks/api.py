@@ -1,5 +1,6 @@
 """Api: the REST API and the function behind it."""
 
+import json
 from typing import Any
 
 from aws_cdk import CfnOutput
@@ -8,12 +9,14 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from backlot.assets import FACE_PREFIX, UPLOAD_PREFIX
-from backlot.aws.task_store import OWNER_INDEX
+from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from backlot.operations import catalogue
 from backlot.providers.fal import Fal
+from backlot.steps.segment_body import MODEL
 from cdk.config import Stage
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.machine import machine_arn
+from cdk.constructs.model_endpoint import endpoint_arn, endpoint_name
 from cdk.constructs.public_url import PublicUrl
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.rest_api import StudioApi
@@ -76,11 +79,20 @@ class ApiStack(CdkStack):
                 ),
                 "CORS_ORIGINS": ",".join(stage.cors_origins),
                 "TASK_DAYS": str(stage.result_days),
+                "QUEUE_MAX": json.dumps(stage.queue_max),
+                "DELIVERS_MASKS": "true" if stage.mask_assets_url else "false",
+                "MODEL_ENDPOINT": endpoint_name(stage, MODEL),
+                "MODEL_CONCURRENCY": str(stage.models[MODEL].concurrency),
+                **({"AWS_ENDPOINT_URL_SAGEMAKER": stage.sagemaker_url} if stage.sagemaker_url else {}),
             },
+        )
+        serve_api.role.add_to_policy(
+            iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint_arn(self, stage, MODEL)])
         )
         tables.grant(tables.task_store, serve_api.role, "GetItem", "PutItem", "UpdateItem")
         tables.grant_query(serve_api.role, OWNER_INDEX)
-        tables.grant(tables.idempotency, serve_api.role, "UpdateItem")
+        tables.grant_query(serve_api.role, STATUS_INDEX)
+        tables.grant(tables.idempotency, serve_api.role, "GetItem", "UpdateItem")
         storage.assets.grant_write(serve_api.role, UPLOAD_PREFIX)
         work.secrets.grant_describe(serve_api.role)
         work.webhooks.grant_read(serve_api.role)

@@ -13,35 +13,58 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as scheduler_targets
 from constructs import Construct
 
-from backlot.assets import FACE_PREFIX, MASK_PREFIX, PORTRAIT_PREFIX, SEEDREAM_PREFIX
+from backlot.assets import (
+    FACE_PREFIX,
+    MASK_PREFIX,
+    MODEL_FAILURE_PREFIX,
+    MODEL_REQUEST_PREFIX,
+    MODEL_RESULT_PREFIX,
+    PORTRAIT_PREFIX,
+    SEEDREAM_PREFIX,
+)
 from backlot.aws.task_store import STATUS_INDEX
 from backlot.operations import catalogue
+from backlot.providers.mask_assets import MaskAssets
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept_wildcards
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.machine import machine_arn
+from cdk.constructs.model_endpoint import endpoint_arn, endpoint_name
 from cdk.constructs.operation_machine import OperationMachine
 from cdk.constructs.provider_secrets import ProviderSecrets
 from cdk.constructs.public_url import public_url_arn, public_url_parameter
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.webhook_delivery import WebhookDelivery
 from cdk.constructs.work_queue import WorkQueue
+from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
+
+#: Longest run of a function of the models' lane, seconds: reading a foreign picture and asking for it.
+INVOKE_MODEL_S = 60
 
 _FINAL = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 
 class WorkStack(CdkStack):
-    """The paid lane."""
+    """The paid lane, and the lane of our own models."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, storage: StorageStack, **kwargs: Any
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        storage: StorageStack,
+        models: ModelsStack,
+        **kwargs: Any,
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
         self._stage = stage
         self._storage = storage
-        providers = sorted({provider for operation in catalogue().values() for provider in operation.providers})
-        self.secrets = ProviderSecrets(self, "Secrets", stage=stage, providers=providers)
+        self._models = models
+        providers = {provider for operation in catalogue().values() for provider in operation.providers}
+        providers |= {MaskAssets.name} if stage.mask_assets_url else set()
+        self.secrets = ProviderSecrets(self, "Secrets", stage=stage, providers=sorted(providers))
         self.cpu_tasks = WorkQueue(
             self,
             "CpuTasks",
@@ -50,6 +73,15 @@ class WorkStack(CdkStack):
             visibility=Duration.seconds(stage.worker.visibility_s),
             max_receives=stage.worker.max_receives,
         )
+        self.model_tasks = WorkQueue(
+            self,
+            "ModelTasks",
+            queue_name="model_tasks_queue",
+            suffix=stage.name_suffix,
+            visibility=Duration.seconds(6 * INVOKE_MODEL_S),
+            max_receives=stage.worker.max_receives,
+            fifo=True,
+        )
         self.machines = [
             OperationMachine(
                 self,
@@ -57,17 +89,26 @@ class WorkStack(CdkStack):
                 stage=stage,
                 operation=operation,
                 tables=storage.tables,
-                queues={"CpuTasksQueueUrl": self.cpu_tasks},
+                queues={"CpuTasksQueueUrl": self.cpu_tasks, "ModelTasksQueueUrl": self.model_tasks},
             )
             for operation in catalogue().values()
         ]
         self._layer = DependencyLayer(self, "Dependencies", platform=stage.platform).version
         self.webhooks = WebhookDelivery(self, "Webhooks", stage=stage, layer=self._layer, tables=storage.tables)
         self._answers_tokens = [machine_arn(self, stage, operation) for operation in catalogue()]
-        self.functions = [self._worker(), self._settler(), self._sweeper(), self.webhooks.function]
+        self.functions = [
+            self._worker(),
+            self._asker(),
+            self._model_receiver(),
+            self._settler(),
+            self._sweeper(),
+            self.webhooks.function,
+        ]
         CfnOutput(self, "StateMachinePrefix", value=machine_arn(self, stage, ""))
         CfnOutput(self, "CpuTasksQueueUrl", value=self.cpu_tasks.queue.queue_url)
         CfnOutput(self, "CpuTasksDlqUrl", value=self.cpu_tasks.dead_letters.queue_url)
+        CfnOutput(self, "ModelTasksQueueUrl", value=self.model_tasks.queue.queue_url)
+        CfnOutput(self, "ModelTasksDlqUrl", value=self.model_tasks.dead_letters.queue_url)
 
     def _worker(self) -> PythonFunction:
         stage, tables, assets = self._stage, self._storage.tables, self._storage.assets
@@ -104,6 +145,7 @@ class WorkStack(CdkStack):
                 "PUBLIC_URL_PARAMETER": public_url_parameter(stage),
                 "JOB_FIRST_LOOK_S": f"{stage.providers.job_first_look_s:g}",
                 "JOB_LIMIT_S": f"{stage.providers.job_limit_s:g}",
+                "MASK_ASSETS_URL": stage.mask_assets_url or "",
             },
         )
         tables.grant(tables.task_store, worker.role, "GetItem", "UpdateItem")
@@ -126,6 +168,76 @@ class WorkStack(CdkStack):
         )
         return worker
 
+    def _model_environment(self) -> dict[str, str]:
+        """Return what both functions of the models' lane know."""
+        stage, tables, assets = self._stage, self._storage.tables, self._storage.assets
+        endpoints = {
+            name: {
+                "name": endpoint_name(stage, name),
+                "request_ttl_s": model.request_ttl_s,
+                "invocation_timeout_s": model.invocation_timeout_s,
+            }
+            for name, model in stage.models.items()
+        }
+        environment = {
+            "TASK_STORE": tables.task_store.table_name,
+            "IDEMPOTENCY_TABLE": tables.idempotency.table_name,
+            "BUCKET": assets.bucket.bucket_name,
+            "CDN_BASE_URL": assets.base_url,
+            "INSECURE_HOSTS": ",".join(stage.insecure_hosts),
+            "TASK_DAYS": str(stage.result_days),
+            "MODEL_ENDPOINTS": json.dumps(endpoints),
+        }
+        if stage.sagemaker_url:
+            environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = stage.sagemaker_url
+        return environment
+
+    def _asker(self) -> PythonFunction:
+        asker = PythonFunction(
+            self,
+            "InvokeModel",
+            stage=self._stage,
+            name="invoke_model",
+            layer=self._layer,
+            timeout=Duration.seconds(INVOKE_MODEL_S),
+            environment={**self._model_environment(), "QUEUE_URL": self.model_tasks.queue.queue_url},
+        )
+        self._let_run_models(asker)
+        asker.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sagemaker:InvokeEndpointAsync"],
+                resources=[endpoint_arn(self, self._stage, name) for name in self._stage.models],
+            )
+        )
+        asker.function.add_event_source(
+            event_sources.SqsEventSource(self.model_tasks.queue, batch_size=1, report_batch_item_failures=True)
+        )
+        return asker
+
+    def _model_receiver(self) -> PythonFunction:
+        receiver = PythonFunction(
+            self,
+            "ReceiveModelResult",
+            stage=self._stage,
+            name="receive_model_result",
+            layer=self._layer,
+            timeout=Duration.seconds(INVOKE_MODEL_S),
+            environment=self._model_environment(),
+        )
+        self._let_run_models(receiver)
+        for topic in (self._models.succeeded, self._models.failed):
+            receiver.function.add_event_source(event_sources.SnsEventSource(topic))
+        return receiver
+
+    def _let_run_models(self, function: PythonFunction) -> None:
+        """Let a function do the steps of the models' lane: read answers, write requests, answer tokens."""
+        tables, assets = self._storage.tables, self._storage.assets
+        tables.grant(tables.task_store, function.role, "GetItem", "UpdateItem")
+        tables.grant(tables.idempotency, function.role, "GetItem", "UpdateItem")
+        assets.grant_read(function.role, MODEL_RESULT_PREFIX, MODEL_FAILURE_PREFIX)
+        assets.grant_write(function.role, MODEL_REQUEST_PREFIX)
+        self._let_answer_tokens(function)
+
     def _settler(self) -> PythonFunction:
         tables = self._storage.tables
         settler = PythonFunction(
@@ -136,10 +248,12 @@ class WorkStack(CdkStack):
             layer=self._layer,
             environment={
                 "TASK_STORE": tables.task_store.table_name,
+                "IDEMPOTENCY_TABLE": tables.idempotency.table_name,
                 "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
             },
         )
         tables.grant(tables.task_store, settler.role, "GetItem", "UpdateItem")
+        tables.grant(tables.idempotency, settler.role, "UpdateItem")
         self.webhooks.grant_start(settler.role)
         events.Rule(
             self,
@@ -168,10 +282,17 @@ class WorkStack(CdkStack):
             environment={
                 "TASK_STORE": tables.task_store.table_name,
                 "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
-                "DEAD_LETTER_QUEUE_URLS": self.cpu_tasks.dead_letters.queue_url,
+                "DEAD_LETTER_QUEUE_URLS": ",".join(
+                    queue.dead_letters.queue_url for queue in (self.cpu_tasks, self.model_tasks)
+                ),
                 "BUCKET": self._storage.assets.bucket.bucket_name,
+                "IDEMPOTENCY_TABLE": tables.idempotency.table_name,
+                "MODEL_QUEUE_URL": self.model_tasks.queue.queue_url,
+                "TASK_DAYS": str(self._stage.result_days),
             },
         )
+        tables.grant(tables.idempotency, sweeper.role, "GetItem")
+        self.model_tasks.grant_send(sweeper.role)
         self._storage.assets.grant_sweep(sweeper.role, FACE_PREFIX)
         tables.grant_query(sweeper.role, STATUS_INDEX)
         sweeper.role.add_to_policy(
@@ -180,7 +301,7 @@ class WorkStack(CdkStack):
         sweeper.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"],
-                resources=[self.cpu_tasks.dead_letters.queue_arn],
+                resources=[queue.dead_letters.queue_arn for queue in (self.cpu_tasks, self.model_tasks)],
             )
         )
         self._let_answer_tokens(sweeper)

@@ -16,9 +16,10 @@ from backlot.clock import now_ms
 from backlot.image_urls import ImageUrlPolicy
 from backlot.providers.fal import Fal
 from backlot.providers.fetch import ImageFetcher
+from backlot.providers.mask_assets import MaskAssets
 from backlot.providers.qwen_vl import QwenVL
 from backlot.providers.seedream import Seedream
-from backlot.steps import JobPolicy, StepDeps, StepRunner
+from backlot.steps import JobPolicy, StepDeps, StepRunner, webhook_address
 from lambdas.run_paid_step.settings import Settings
 
 #: Largest picture that a provider may send us, bytes: a PNG of 16 megapixels.
@@ -42,6 +43,7 @@ def compose(settings: Settings) -> Deps:
             QwenVL.name: QwenVL(base_url=settings.dashscope_base_url, limit_s=settings.dashscope_limit_s),
             Seedream.name: Seedream(base_url=settings.ark_base_url, limit_s=settings.ark_limit_s),
             Fal.name: Fal(base_url=settings.fal_base_url, limit_s=settings.fal_call_limit_s),
+            **({MaskAssets.name: MaskAssets(url=settings.mask_assets_url)} if settings.mask_assets_url else {}),
         },
         models={
             QwenVL.name: settings.qwen_vl_model,
@@ -64,7 +66,7 @@ def compose(settings: Settings) -> Deps:
         queue=queue,
         pacing=DynamoPacing(once, settings.rate_limits),
         job_policy=JobPolicy(
-            public_url=Parameter(client("ssm"), settings.public_url_parameter).value,
+            address=webhook_address(Parameter(client("ssm"), settings.public_url_parameter).value),
             first_look_ms=round(settings.job_first_look_s * 1000),
             limit_ms=round(settings.job_limit_s * 1000),
         ),

@@ -32,6 +32,7 @@ class Settings(EnvironmentSettings):
         public_url_parameter: name of the parameter that holds our own address, for webhooks.
         job_first_look_s: after how long a job is looked at whose webhook has not come, seconds.
         job_limit_s: longest wait for a job, its time in the provider's queue included, seconds.
+        mask_assets_url: where body masks are delivered; empty for nowhere.
     """
 
     task_store: str
@@ -56,3 +57,4 @@ class Settings(EnvironmentSettings):
     public_url_parameter: str
     job_first_look_s: float = Field(gt=0, le=120)
     job_limit_s: float = Field(gt=0, le=7200)
+    mask_assets_url: str = Field(pattern=r"^(https?://.+)?$")

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from backlot.aws.clients import client, s3_client
 from backlot.aws.cloudwatch import OperationMetrics
+from backlot.aws.counters import Counters
 from backlot.aws.dynamodb import Table
 from backlot.aws.face_memory import DynamoFaceMemory
+from backlot.aws.model_fleet import ModelFleet
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
 from backlot.aws.sqs import Queue
@@ -37,6 +39,8 @@ class Deps:
         metrics: counts accepted tasks.
         uploads: takes images in.
         webhooks: the secret from which signing keys of webhooks are made.
+        counters: how many tasks were completed.
+        fleet: the instances that make body masks.
         clock: Unix time in milliseconds.
     """
 
@@ -50,6 +54,8 @@ class Deps:
     metrics: OperationMetrics
     uploads: Uploads
     webhooks: WebhookSecret
+    counters: Counters
+    fleet: ModelFleet
     clock: Clock
 
 
@@ -81,6 +87,8 @@ def compose(settings: Settings) -> Deps:
         keys=ProviderKeyStatus(secrets, settings.provider_secrets_prefix),
         metrics=OperationMetrics(),
         webhooks=WebhookSecret(secrets, settings.webhook_secret),
+        counters=Counters(once),
+        fleet=ModelFleet(lambda: client("sagemaker"), settings.model_endpoint),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
         clock=now_ms,
     )

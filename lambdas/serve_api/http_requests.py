@@ -70,13 +70,26 @@ def parse_body(event: APIGatewayProxyEvent, model: type[Body], context: RequestC
         BadRequest: it is no JSON object, or fields are missing or wrong; every problem is named.
         RequestTooLarge: it has more than `MAX_BODY_BYTES` bytes.
     """
-    body = _body(event)
+    body = body_bytes(event)
     if len(body) > MAX_BODY_BYTES:
         raise RequestTooLarge(size_bytes=len(body), limit_bytes=MAX_BODY_BYTES)
     if not body.strip():
         raise BadRequest(problem("missing", ["body"], "Field required", None))
     try:
         return model.model_validate_json(body, context=context)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        raise BadRequest(*(_reported(each) for each in found)) from error
+
+
+def check(values: dict[str, Any], model: type[Body], context: RequestContext) -> Body:
+    """Check a request that did not come as JSON.
+
+    Raises:
+        BadRequest: fields are wrong; every problem is named.
+    """
+    try:
+        return model.model_validate(values, context=context)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         raise BadRequest(*(_reported(each) for each in found)) from error
@@ -165,7 +178,7 @@ def problem(kind: str, location: list[str | int], message: str, value: Any) -> d
     return {"type": kind, "loc": location, "msg": message, "input": _echo(value)}
 
 
-def _body(event: APIGatewayProxyEvent) -> bytes:
+def body_bytes(event: APIGatewayProxyEvent) -> bytes:
     """Return the body's bytes; the gateway sends some content types in base64."""
     raw = event.raw_event.get("body") or ""
     if not event.is_base64_encoded:

@@ -15,6 +15,8 @@ from backlot.operations import Operation, catalogue, operation_named
 from backlot.submission import MAX_KEY_CHARS
 from backlot.tasks import Status
 from backlot.views import (
+    AcceptedMasks,
+    ComponentStats,
     ErrorAnswer,
     JobView,
     SigningSecret,
@@ -40,6 +42,8 @@ header `x-api-key`. A task belongs to the key that submitted it.
 """
 
 _VIEWS: tuple[type[BaseModel], ...] = (
+    AcceptedMasks,
+    ComponentStats,
     SubmittedTask,
     SubmittedJob,
     TaskView,
@@ -108,7 +112,12 @@ def document() -> dict[str, Any]:
         "info": {"title": "Backlot", "version": "1.0.0", "description": DESCRIPTION},
         "servers": [{"url": "."}],
         "security": [{"api_key": []}],
-        "paths": paths | _read_paths() | _upload_path() | _generate_paths() | _service_paths(),
+        "paths": paths
+        | _read_paths()
+        | _upload_path()
+        | _generate_paths()
+        | _mask_component_paths()
+        | _service_paths(),
         "webhooks": {
             "task_ended": {
                 "post": {
@@ -257,6 +266,46 @@ def _generate_paths() -> dict[str, Any]:
                 "summary": "Read a portrait's task (the IdentityLens app)",
                 "parameters": [_id()],
                 "responses": _read_responses(StatusAnswer),
+            }
+        },
+    }
+
+
+def _mask_component_paths() -> dict[str, Any]:
+    text = {"type": "string"}
+    form = {
+        "type": "object",
+        "required": ["user_image", "user_id", "job_id"],
+        "properties": {
+            "user_image": {"type": "string", "format": "binary"},
+            "user_id": text,
+            "job_id": text,
+            "provider": {**text, "enum": ["qwen"], "default": "qwen"},
+        },
+    }
+    refused = {"400": {"description": "The provider is another one."}, "422": _unprocessable()}
+    return {
+        "/process": {
+            "post": {
+                "tags": ["body-masks"],
+                "operationId": "process",
+                "summary": "Mask upper and lower body (clients of the mask component)",
+                "description": "The masks are delivered to the stage's mask asset service, if it has one.",
+                "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
+                "responses": {
+                    "200": _json("The picture is accepted.", AcceptedMasks),
+                    "403": _forbidden(),
+                    **refused,
+                    "429": _json("The queue is full, or the key's rate or quota is used up.", ErrorAnswer),
+                },
+            }
+        },
+        "/stats": {
+            "get": {
+                "tags": ["body-masks"],
+                "operationId": "read_stats",
+                "summary": "How much there is to do (clients of the mask component)",
+                "responses": {"200": _json("The figures.", ComponentStats), "403": _forbidden(), "429": _throttled()},
             }
         },
     }

@@ -1,6 +1,6 @@
 """Settings of serve_api."""
 
-from pydantic import Field
+from pydantic import Field, Json
 
 from backlot.settings import EnvironmentSettings
 
@@ -24,6 +24,10 @@ class Settings(EnvironmentSettings):
         upload_base_url: origin that forms of uploads name; empty for S3's own.
         cors_origins: origins of pages that may call the API, separated by commas.
         task_days: how long tasks are kept, days.
+        queue_max: how many tasks of an operation may wait or run at once, JSON; of others, any number.
+        delivers_masks: whether the stage has a mask asset service, to which `POST /process` has its masks delivered.
+        model_endpoint: name of the endpoint that makes body masks.
+        model_concurrency: how many requests one of its instances works on at once.
     """
 
     stage: str
@@ -41,3 +45,7 @@ class Settings(EnvironmentSettings):
     upload_base_url: str
     cors_origins: str
     task_days: int = Field(ge=1, le=3650)
+    queue_max: Json[dict[str, int]]
+    delivers_masks: bool
+    model_endpoint: str
+    model_concurrency: int = Field(ge=1, le=1000)

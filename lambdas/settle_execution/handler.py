@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from backlot.aws.clients import client
 from backlot.aws.cloudwatch import OperationMetrics
+from backlot.aws.counters import Counters
 from backlot.aws.dynamodb import Table
 from backlot.aws.stepfunctions import Executions
 from backlot.aws.task_store import TaskStore
@@ -30,10 +31,12 @@ tracer = Tracer()
 @cache
 def _deps() -> Settlement:
     settings = Settings.from_environment()
+    dynamodb = client("dynamodb")
     return Settlement(
-        tasks=TaskStore(Table(client("dynamodb"), settings.task_store, "task_id")),
+        tasks=TaskStore(Table(dynamodb, settings.task_store, "task_id")),
         executions=Executions(client("stepfunctions"), settings.state_machine_prefix),
         metrics=OperationMetrics(),
+        completed=Counters(Table(dynamodb, settings.idempotency_table, "id")),
         clock=now_ms,
     )
 

@@ -8,8 +8,10 @@ class Settings(EnvironmentSettings):
 
     Args:
         task_store: name of the table of tasks.
+        idempotency_table: name of the table of counters.
         state_machine_prefix: ARN of a state machine of this deployment without its own name.
     """
 
     task_store: str
+    idempotency_table: str
     state_machine_prefix: str

@@ -1,4 +1,4 @@
-"""Finds what nothing else would: tasks of dead letters, tasks that were never started, faces whose hour is over.
+"""Finds what nothing else would: tasks of dead letters, tasks that were never started, old faces, silent models.
 
 Trigger: EventBridge Scheduler, every minute.
 Input: none.
@@ -19,6 +19,7 @@ from backlot.aws.clients import client
 from backlot.aws.dynamodb import Table
 from backlot.aws.s3 import Bucket
 from backlot.aws.sqs import Queue
+from backlot.aws.step_ledger import DynamoStepLedger
 from backlot.aws.stepfunctions import Executions, TaskTokens
 from backlot.aws.task_store import TaskStore
 from backlot.clock import now_ms
@@ -32,13 +33,15 @@ tracer = Tracer()
 @cache
 def _deps() -> Sweep:
     settings = Settings.from_environment()
-    sqs, states = client("sqs"), client("stepfunctions")
+    sqs, states, dynamodb = client("sqs"), client("stepfunctions"), client("dynamodb")
     return Sweep(
-        tasks=TaskStore(Table(client("dynamodb"), settings.task_store, "task_id")),
+        tasks=TaskStore(Table(dynamodb, settings.task_store, "task_id")),
         executions=Executions(states, settings.state_machine_prefix),
         dead_letters=[Queue(sqs, url) for url in settings.dead_letter_queue_urls.split(",")],
         tokens=TaskTokens(states),
         faces=Bucket(client("s3"), settings.bucket),
+        steps=DynamoStepLedger(Table(dynamodb, settings.idempotency_table, "id"), days=settings.task_days),
+        looks=Queue(sqs, settings.model_queue_url),
         clock=now_ms,
     )
 

@@ -1,4 +1,4 @@
-"""The stand-ins' server: `python -m local.stand_ins --port 8090 --dashscope-key … --ark-key … --fal-key …`."""
+"""The stand-ins' server: `python -m local.stand_ins --port 8090 --<provider>-key …`."""
 
 import argparse
 
@@ -14,8 +14,10 @@ def main() -> None:
     parser.add_argument("--dashscope-key", required=True)
     parser.add_argument("--ark-key", required=True)
     parser.add_argument("--fal-key", required=True)
+    parser.add_argument("--mask-assets-key", required=True)
     options = parser.parse_args()
-    app = application(options.dashscope_key, options.ark_key, options.fal_key, f"http://localhost:{options.port}")
+    keys = (options.dashscope_key, options.ark_key, options.fal_key, options.mask_assets_key)
+    app = application(*keys, f"http://localhost:{options.port}")
     web.run_app(app, host="127.0.0.1", port=options.port, print=None)
 
 

@@ -9,6 +9,7 @@ from local.stand_ins.ark import Ark
 from local.stand_ins.dashscope import DashScope
 from local.stand_ins.fal import Fal
 from local.stand_ins.faults import Faults
+from local.stand_ins.mask_assets import MaskAssets
 from local.stand_ins.pictures import PictureHost
 from local.stand_ins.receiver import Receiver
 from local.stand_ins.sagemaker import Clients, SageMaker
@@ -18,7 +19,12 @@ MAX_BODY_BYTES = 128_000_000
 
 
 def application(
-    dashscope_key: str, ark_key: str, fal_key: str, origin: str, clients: Callable[[str], Any] | None = None
+    dashscope_key: str,
+    ark_key: str,
+    fal_key: str,
+    mask_secret: str,
+    origin: str,
+    clients: Callable[[str], Any] | None = None,
 ) -> web.Application:
     """Put the stand-ins together.
 
@@ -26,6 +32,7 @@ def application(
         dashscope_key: the only key that DashScope accepts.
         ark_key: the only key that Ark accepts.
         fal_key: the only key that fal accepts.
+        mask_secret: the only one that the mask asset service accepts.
         origin: where the application is served; results are downloaded there.
         clients: makes boto3 clients for SageMaker's objects and notifications; by default of the environment's AWS.
     """
@@ -39,6 +46,7 @@ def application(
             *PictureHost().routes(),
             *Ark(ark_key, origin, faults).routes(),
             *Fal(fal_key, origin, faults).routes(),
+            *MaskAssets(mask_secret, faults).routes(),
             *Receiver(faults).routes(),
             *sagemaker.routes(),
             web.get("/_health", _health),

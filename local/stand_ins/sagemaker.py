@@ -70,6 +70,7 @@ class SageMaker:
         return [
             web.post("/endpoints/{name}/async-invocations", self.submit),
             web.post("/endpoints/{name}/invocations", self.invoke),
+            web.post("/", self.describe),
             web.put("/_sagemaker/endpoints/{name}", self.configure),
             web.get("/_sagemaker/endpoints", self.list_endpoints),
             web.get("/_sagemaker/invocations", self.list_invocations),
@@ -131,6 +132,28 @@ class SageMaker:
             return _error(424, "ModelError", f'Received error ({status}) from primary with message "{told}".', **more)
         variant = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
         return web.Response(body=body, content_type=content_type, headers=variant)
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """Describe an endpoint: DescribeEndpoint, the only call that is no invocation."""
+        refusal = _unsigned(request)
+        if refusal is not None:
+            return refusal
+        if request.headers.get("X-Amz-Target") != "SageMaker.DescribeEndpoint":
+            return _error(400, "UnknownOperationException", "The stand-in knows DescribeEndpoint only.")
+        name = str(json.loads(await request.text()).get("EndpointName"))
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            return _error(400, "ValidationException", f'Could not find endpoint "{name}".')
+        described = {
+            "EndpointName": name,
+            "EndpointArn": f"arn:aws:sagemaker:{self._region}:000000000000:endpoint/{name}",
+            "EndpointStatus": "InService",
+            "CreationTime": endpoint.created,
+            "LastModifiedTime": endpoint.created,
+            # One model server stands behind each endpoint, and never sleeps.
+            "ProductionVariants": [{"VariantName": "AllTraffic", "CurrentInstanceCount": 1}],
+        }
+        return web.json_response(described, content_type="application/x-amz-json-1.1")
 
     async def configure(self, request: web.Request) -> web.Response:
         """Make or change an endpoint."""

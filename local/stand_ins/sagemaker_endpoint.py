@@ -115,6 +115,7 @@ class Endpoint:
         faults: Faults,
         region: str,
     ) -> None:
+        self.created = time.time()
         self.settings = settings
         self.runs: list[Invocation] = []
         self.queue: deque[Invocation] = deque()

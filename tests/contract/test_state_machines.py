@@ -24,6 +24,10 @@ AWS_ERRORS = {
     "DynamoDB.ConditionalCheckFailedException",
 }
 
+#: Steps after the result is there: what goes wrong with them is noted, and the task is completed all the same. Their
+#: errors, and when they are tried again, are their own.
+AFTERWARDS = {"DeliverMasks": {"MasksNotDelivered"}}
+
 #: Literals of `status` that a machine may write or ask for.
 STATUS_LITERALS = {f":{status.value}": status.value for status in Status}
 
@@ -92,7 +96,9 @@ def test_every_retry_is_limited_and_has_jitter(machine):
         for retry in state["Retry"]:
             if retry.get("MaxAttempts") != 0:
                 assert {"MaxAttempts", "MaxDelaySeconds", "IntervalSeconds", "BackoffRate"} <= set(retry), name
-                assert retry["JitterStrategy"] == "FULL", name
+                # A service of the studio's own is called at the pauses that it knows.
+                own = set(retry["ErrorEquals"]) <= AFTERWARDS.get(name, set())
+                assert retry["JitterStrategy"] == ("NONE" if own else "FULL"), name
 
 
 def test_every_task_but_the_last_is_caught_with_its_input(machine):
@@ -100,7 +106,8 @@ def test_every_task_but_the_last_is_caught_with_its_input(machine):
         caught = state["Catch"][-1]
         assert caught["ErrorEquals"] == ["States.ALL"], name
         assert "$states.input" in caught["Output"], name
-        assert caught["Next"] == ("TaskFailed" if name == "RecordFailure" else "RecordFailure"), name
+        failure = {"RecordFailure": "TaskFailed"} | dict.fromkeys(AFTERWARDS, "RecordCompletion")
+        assert caught["Next"] == failure.get(name, "RecordFailure"), name
 
 
 def test_every_error_that_is_matched_exists(machine):
@@ -114,7 +121,28 @@ def test_work_retries_all_transient_errors_of_ours_and_no_other(machine):
     transient = {kind.__name__ for kind in errors.TransientError.__subclasses__()}
     for name, state in work(machine).items():
         retried = {error for retry in state["Retry"] for error in retry["ErrorEquals"]}
-        assert retried - AWS_ERRORS == transient, name
+        elsewhere = set().union(*AFTERWARDS.values())
+        assert retried - AWS_ERRORS == AFTERWARDS.get(name, transient - elsewhere), name
+
+
+def test_delivery_is_tried_again_after_1_2_4_8_and_16_seconds():
+    (retry, *_) = definition(catalogue()["body-masks"])["States"]["DeliverMasks"]["Retry"]
+    pauses = [retry["IntervalSeconds"] * retry["BackoffRate"] ** number for number in range(retry["MaxAttempts"])]
+    assert pauses == [1, 2, 4, 8, 16]
+    assert retry["MaxDelaySeconds"] == max(pauses)
+
+
+def test_every_message_of_a_queue_with_an_order_has_a_group_and_a_name(machine):
+    for name, state in work(machine).items():
+        arguments = state["Arguments"]
+        is_ordered = arguments["QueueUrl"] == "${ModelTasksQueueUrl}"
+        assert {"MessageGroupId", "MessageDeduplicationId"} & set(arguments) == (
+            {"MessageGroupId", "MessageDeduplicationId"} if is_ordered else set()
+        ), name
+        # A retry of the state, and of the task, is another message.
+        words = arguments.get("MessageDeduplicationId", "Execution.Name State.RetryCount")
+        assert "Execution.Name" in words, name
+        assert "State.RetryCount" in words, name
 
 
 def test_work_items_have_the_fields_of_their_model(machine):
@@ -138,7 +166,8 @@ def test_files_say_only_what_is_the_operations_own(path):
     own = json.loads(path.read_text())
     assert not own["States"].keys() & shared["States"].keys()
     for name, state in work(own).items():
-        assert not state.keys() & (shared["Work"].keys() - {"TimeoutSeconds", "Output"}), name
+        allowed = {"TimeoutSeconds", "Output"} | ({"Retry", "Catch"} if name in AFTERWARDS else set())
+        assert not state.keys() & (shared["Work"].keys() - allowed), name
         assert set(state["Arguments"]["MessageBody"]) == {"step", "input"}, name
 
 

@@ -36,10 +36,19 @@ def test_queue_and_dead_letters_are_as_designed(assembly):
         queue["Properties"]["QueueName"]: queue["Properties"]
         for queue in assembly.resources("AWS::SQS::Queue").values()
     }
-    assert set(queues) == {f"cpu_tasks_queue{suffix}", f"cpu_tasks_dlq{suffix}"}
-    work = queues[f"cpu_tasks_queue{suffix}"]
+    assert set(queues) == {
+        f"cpu_tasks_queue{suffix}",
+        f"cpu_tasks_dlq{suffix}",
+        f"model_tasks_queue{suffix}.fifo",
+        f"model_tasks_dlq{suffix}.fifo",
+    }
+    work, models = queues[f"cpu_tasks_queue{suffix}"], queues[f"model_tasks_queue{suffix}.fifo"]
     assert work["VisibilityTimeout"] == 600
-    assert work["RedrivePolicy"]["maxReceiveCount"] == 3
+    assert models["VisibilityTimeout"] == 6 * assembly.functions()["invoke_model"]["Timeout"]
+    assert {queue["RedrivePolicy"]["maxReceiveCount"] for queue in (work, models)} == {3}
+    assert {name for name, queue in queues.items() if queue.get("FifoQueue")} == {
+        name for name in queues if name.endswith(".fifo")
+    }
 
 
 def test_worker_ends_before_its_message_comes_back(assembly):
@@ -47,9 +56,11 @@ def test_worker_ends_before_its_message_comes_back(assembly):
 
 
 def test_worker_takes_messages_as_configured(assembly):
-    (mapping,) = assembly.resources("AWS::Lambda::EventSourceMapping").values()
-    assert mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"] == assembly.stage.worker.concurrency
-    assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    mappings = [each["Properties"] for each in assembly.resources("AWS::Lambda::EventSourceMapping").values()]
+    limits = [each["ScalingConfig"]["MaximumConcurrency"] for each in mappings if "ScalingConfig" in each]
+    assert limits == [assembly.stage.worker.concurrency]
+    assert [each["FunctionResponseTypes"] for each in mappings] == [["ReportBatchItemFailures"]] * 2
+    assert [each["BatchSize"] for each in mappings] == [1, 1]
 
 
 def test_tables_forget_and_can_be_restored(assembly):
@@ -132,7 +143,8 @@ def test_webhooks_are_answered_by_their_own_function(assembly):
 def test_every_method_needs_a_key_but_those_that_are_open(assembly):
     for method in assembly.resources("AWS::ApiGateway::Method").values():
         properties = method["Properties"]
-        is_open = properties["HttpMethod"] == "OPTIONS" or "proxy" not in json.dumps(properties["ResourceId"])
+        route = json.dumps(properties["ResourceId"])
+        is_open = properties["HttpMethod"] == "OPTIONS" or not re.search("proxy|process|stats", route)
         assert properties.get("ApiKeyRequired", False) is not is_open
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+from backlot.aws.model_fleet import FleetState
 from backlot.image_urls import ImageUrlPolicy
 from backlot.operations import RequestContext
 from backlot.seedream_models import OfferedModels
@@ -15,7 +16,19 @@ from backlot.submission import Submissions
 from lambdas.serve_api.app import build_app
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.settings import Settings
-from tests.unit.fakes import Clock, Counter, Executions, Faces, ProviderKeys, Sent, SubmissionKeys, Tasks, Uploads
+from tests.unit.fakes import (
+    NOW_MS,
+    Clock,
+    Counter,
+    Counts,
+    Executions,
+    Faces,
+    ProviderKeys,
+    Sent,
+    SubmissionKeys,
+    Tasks,
+    Uploads,
+)
 from tests.unit.work import CDN
 
 ENVIRONMENT = {
@@ -34,6 +47,10 @@ ENVIRONMENT = {
     "SEEDREAM_MODELS": "4.0=doubao-seedream-4-0-250828,4.5=ep-45",
     "CORS_ORIGINS": "https://studio.example,https://tools.example",
     "TASK_DAYS": "30",
+    "QUEUE_MAX": '{"body-masks": 3}',
+    "DELIVERS_MASKS": "true",
+    "MODEL_ENDPOINT": "backlot-dev-schp",
+    "MODEL_CONCURRENCY": "4",
 }
 
 #: What Lambda hands to a function beside its event.
@@ -100,6 +117,8 @@ class Api:
     metrics: Counter = field(default_factory=Counter)
     uploads: Uploads = field(default_factory=Uploads)
     queue: Sent = field(default_factory=Sent)
+    counters: Counts = field(default_factory=Counts)
+    fleet: FleetState = field(default_factory=lambda: FleetState(True, instances=2, created_s=NOW_MS // 1000 - 500))
     is_store_reachable: bool = True
 
     def __post_init__(self) -> None:
@@ -121,6 +140,8 @@ class Api:
                 webhooks=SimpleNamespace(value=lambda: "master"),
                 uploads=self.uploads,
                 queue=self.queue,
+                counters=self.counters,
+                fleet=SimpleNamespace(state=lambda: self.fleet),
                 clock=self.clock,
             )
         )

@@ -92,6 +92,13 @@ class Tasks:
         last = page[-1] if len(found) > limit else None
         return page, last and TaskCursor(created_ms=last.created_ms, task_id=last.task_id)
 
+    def processing(self, *, before_s: int, limit: int) -> list[Task]:
+        at_work = [task for task in self.kept.values() if task.status is Status.PROCESSING]
+        return [task for task in at_work if task.created_at < before_s][:limit]
+
+    def open_count(self, operation: str) -> int:
+        return sum(task.operation == operation and task.status in OPEN for task in self.kept.values())
+
     def pending(self, *, after_s: int, before_s: int, limit: int) -> list[Task]:
         waiting = [task for task in self.kept.values() if task.status is Status.PENDING]
         return [task for task in waiting if after_s <= task.created_at <= before_s][:limit]
@@ -268,6 +275,29 @@ class DeadLetters:
 
     def peek(self, *, at_most: int, hidden_s: int) -> Any:
         yield from self.messages[:at_most]
+
+
+@dataclass
+class Counts:
+    """Counters of completed tasks."""
+
+    kept: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str) -> None:
+        self.kept[name] = self.read(name) + 1
+
+    def read(self, name: str) -> int:
+        return self.kept.get(name, 0)
+
+
+@dataclass
+class Looks:
+    """The queue of work for models of our own, as the sweep uses it."""
+
+    sent: list[WorkItem] = field(default_factory=list)
+
+    def send_in_turn(self, item: WorkItem) -> None:
+        self.sent.append(item)
 
 
 @dataclass

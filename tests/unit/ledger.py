@@ -6,6 +6,7 @@ from typing import Any
 
 from backlot.steps import WorkItem
 from backlot.steps._ledger import (
+    Adopted,
     Claim,
     Claimed,
     Done,
@@ -100,6 +101,19 @@ class Ledger:
         if record is None or record.output is not None or record.item is None:
             return None
         return Running(record.job, record.provider, record.item)
+
+    def adopt(
+        self, task_id: str, step: str, *, nonce: str, request_id: str, answer: dict[str, Any], now_ms: int
+    ) -> Adopted | None:
+        record = self.records.get((task_id, step))
+        if record is None or record.nonce != nonce or record.output is not None or record.answer is not None:
+            return None
+        if record.job is not None and record.job.request_id != request_id:
+            return None
+        record.state, record.answer = "claimed", answer
+        assert record.item is not None
+        item = record.item.model_copy(update={"turn": record.turn[1] + 1})
+        return Adopted(item, is_held=record.until_ms > now_ms)
 
     def put_off(self, holder: Holder, *, slot_ms: int, item: WorkItem) -> None:
         record = self._held(holder)

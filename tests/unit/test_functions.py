@@ -13,7 +13,8 @@ from lambdas.run_paid_step.deps import Deps
 from lambdas.settle_execution import handler as settle_execution
 from lambdas.sweep_stalled import handler as sweep_stalled
 from tests.unit.api import CONTEXT
-from tests.unit.fakes import Counter, DeadLetter, DeadLetters, Executions, Faces, Tasks, Tokens
+from tests.unit.fakes import Counter, Counts, DeadLetter, DeadLetters, Executions, Faces, Looks, Tasks, Tokens
+from tests.unit.ledger import Ledger
 from tests.unit.pictures import plain
 from tests.unit.work import LEASE_MS, TASK_ID, a_task, an_item
 
@@ -121,7 +122,7 @@ def ended(status: str) -> dict:
 
 @pytest.mark.parametrize(("status", "counted"), [("ABORTED", 1), ("SUCCEEDED", 0)])
 def test_settler_settles_the_execution_of_an_event(clock, monkeypatch, status, counted):
-    settlement = Settlement(Tasks({TASK_ID: a_task()}), Executions(), Counter(), clock)
+    settlement = Settlement(Tasks({TASK_ID: a_task()}), Executions(), Counter(), Counts(), clock)
     monkeypatch.setattr(settle_execution, "_deps", lambda: settlement)
 
     settle_execution.handler(ended(status), CONTEXT)
@@ -131,7 +132,16 @@ def test_settler_settles_the_execution_of_an_event(clock, monkeypatch, status, c
 
 def test_sweeper_sweeps_and_says_what_it_found(clock, monkeypatch, caplog):
     letters = DeadLetters([DeadLetter("hello"), DeadLetter(mask())])
-    sweep = Sweep(Tasks({TASK_ID: a_task(now_ms=clock() - 300_000)}), Executions(), [letters], Tokens(), Faces(), clock)
+    sweep = Sweep(
+        Tasks({TASK_ID: a_task(now_ms=clock() - 300_000)}),
+        Executions(),
+        [letters],
+        Tokens(),
+        Faces(),
+        Ledger(clock),
+        Looks(),
+        clock,
+    )
     monkeypatch.setattr(sweep_stalled, "_deps", lambda: sweep)
 
     sweep_stalled.handler({}, CONTEXT)

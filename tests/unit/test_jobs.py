@@ -8,11 +8,11 @@ import pytest
 from backlot.aws.s3 import Bucket
 from backlot.errors import FaceForgotten, ImageNotFetched, Unexpected
 from backlot.image_urls import ImageUrlPolicy
-from backlot.steps import JobPolicy
+from backlot.steps import JobPolicy, webhook_address
 from backlot.steps._step import Stopwatch
 from backlot.steps.make_portrait import MakePortraitInput, make_portrait
 
-POLICY = JobPolicy(public_url=lambda: "https://us.example", first_look_ms=15_000, limit_ms=900_000)
+POLICY = JobPolicy(webhook_address(lambda: "https://us.example"), first_look_ms=15_000, limit_ms=900_000)
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,8 @@ def test_health_is_well_when_all_is_there(api):
         "issues": None,
         "components": {"dynamodb": "healthy"},
         "stage": "dev",
+        "queue_size": 0,
+        "segmentation_ready": True,
         "version": "1.0.0",
         "provider": "fal.ai",
     }
@@ -184,7 +186,7 @@ def test_operations_are_listed_with_what_a_form_needs(api):
     assert [each["name"] for each in listed] == list(catalogue())
     for each in listed:
         assert each["request_schema"]["properties"]
-        assert each["estimated_cost_usd"] > 0
+        assert (each["estimated_cost_usd"] > 0) == bool(each["providers"])
 
 
 @pytest.mark.parametrize(

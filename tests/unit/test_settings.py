@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from backlot.settings import starts_from_snapshot
 from lambdas.deliver_webhook.settings import Settings as WebhookSettings
+from lambdas.invoke_model.settings import Settings as AskerSettings
+from lambdas.receive_model_result.settings import Settings as HearerSettings
 from lambdas.receive_provider_result.settings import Settings as ReceiverSettings
 from lambdas.run_paid_step.settings import Settings as WorkerSettings
 from lambdas.serve_api.settings import Settings as ApiSettings
@@ -38,14 +40,27 @@ WORKER = {
     "PUBLIC_URL_PARAMETER": "/backlot/dev/public-url",
     "JOB_FIRST_LOOK_S": "15.0",
     "JOB_LIMIT_S": "900",
+    "MASK_ASSETS_URL": "https://masks.example/upload",
 }
 SWEEPER = {
     "TASK_STORE": "task_store",
     "STATE_MACHINE_PREFIX": "arn:aws:states:us-east-1:1:stateMachine:backlot-dev-",
     "DEAD_LETTER_QUEUE_URLS": "https://sqs.us-east-1.amazonaws.com/1/cpu_tasks_dlq",
     "BUCKET": "assets",
+    "IDEMPOTENCY_TABLE": "task_idempotency",
+    "MODEL_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/model_tasks_queue.fifo",
+    "TASK_DAYS": "30",
 }
-SETTLER = {name: SWEEPER[name] for name in ("TASK_STORE", "STATE_MACHINE_PREFIX")}
+SETTLER = {name: SWEEPER[name] for name in ("TASK_STORE", "IDEMPOTENCY_TABLE", "STATE_MACHINE_PREFIX")}
+HEARER = {
+    "TASK_STORE": "task_store",
+    "IDEMPOTENCY_TABLE": "task_idempotency",
+    "BUCKET": "assets",
+    "CDN_BASE_URL": "https://cdn.example.com",
+    "INSECURE_HOSTS": "",
+    "TASK_DAYS": "30",
+    "MODEL_ENDPOINTS": '{"schp": {"name": "e", "request_ttl_s": 3600, "invocation_timeout_s": 300}}',
+}
 RECEIVER = {
     "IDEMPOTENCY_TABLE": "task_idempotency",
     "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/cpu_tasks_queue",
@@ -59,6 +74,8 @@ COMPLETE = {
     ReceiverSettings: RECEIVER,
     WebhookSettings: {"TASK_STORE": "t", "INSECURE_HOSTS": "", "WEBHOOK_SECRET": "backlot/dev/webhooks"},
     SweeperSettings: SWEEPER,
+    HearerSettings: HEARER,
+    AskerSettings: HEARER | {"QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/1/model_tasks_queue.fifo"},
 }
 
 
@@ -78,7 +95,7 @@ def test_settings_are_read_from_variables_of_their_names(settings, monkeypatch):
 
 
 def _as_json(value: str) -> str:
-    return value if re.fullmatch(r"\d+|\{.*\}", value) else json.dumps(value)
+    return value if re.fullmatch(r"\d+|\{.*\}|true|false", value) else json.dumps(value)
 
 
 @pytest.mark.parametrize(

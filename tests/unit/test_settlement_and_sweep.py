@@ -4,16 +4,19 @@ import pytest
 
 from backlot.errors import NotStarted
 from backlot.settlement import Settlement
+from backlot.steps import Holder
 from backlot.sweep import (
     MAX_MESSAGES,
     MAX_TASKS,
+    SILENT_AFTER_S,
     UNSTARTED_AFTER_S,
     UNSTARTED_BEFORE_S,
     Sweep,
     Swept,
 )
 from backlot.tasks import Status
-from tests.unit.fakes import NOW_MS, Counter, DeadLetter, DeadLetters, Executions, Faces, Tasks, Tokens
+from tests.unit.fakes import NOW_MS, Counter, Counts, DeadLetter, DeadLetters, Executions, Faces, Looks, Tasks, Tokens
+from tests.unit.ledger import Ledger
 from tests.unit.work import TASK_ID, a_task, an_item
 
 MESSAGE = an_item("mask-face", {})
@@ -21,12 +24,12 @@ MESSAGE = an_item("mask-face", {})
 
 @pytest.fixture
 def settlement(clock) -> Settlement:
-    return Settlement(Tasks({TASK_ID: a_task()}), Executions(), Counter(), clock)
+    return Settlement(Tasks({TASK_ID: a_task()}), Executions(), Counter(), Counts(), clock)
 
 
 @pytest.fixture
 def sweep(clock) -> Sweep:
-    return Sweep(Tasks(), Executions(), [DeadLetters()], Tokens(), Faces(), clock)
+    return Sweep(Tasks(), Executions(), [DeadLetters()], Tokens(), Faces(), Ledger(clock), Looks(), clock)
 
 
 @pytest.mark.parametrize(
@@ -188,3 +191,38 @@ def test_sweep_starts_a_task_with_what_its_submission_would_have_sent(sweep, clo
     sweep.run()
 
     assert sweep.executions.inputs == {("face-mask", TASK_ID): {"task_id": TASK_ID, "request": task.request}}
+
+
+def test_settle_counts_completed_tasks_once_for_good(settlement):
+    settlement.tasks.kept[TASK_ID] = a_task(status=Status.COMPLETED, operation="body-masks")
+    for _ in range(2):
+        settlement.settle(TASK_ID, "SUCCEEDED")
+    assert settlement.completed.kept == {"body-masks": 1}
+
+
+def test_settle_counts_no_failed_task_as_completed(settlement):
+    settlement.settle(TASK_ID, "FAILED")
+    assert settlement.completed.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "operation", "provider", "looked_for"),
+    [
+        (SILENT_AFTER_S, "body-masks", "sagemaker", 0),
+        (SILENT_AFTER_S + 1, "body-masks", "sagemaker", 1),
+        (SILENT_AFTER_S + 1, "identity-portrait", "sagemaker", 0),
+        (SILENT_AFTER_S + 1, "body-masks", "fal", 0),
+    ],
+    ids=["too early", "silent", "another lane", "another provider"],
+)
+def test_sweep_lets_silent_models_be_looked_at(sweep, clock, age_s, operation, provider, looked_for):
+    task = a_task(now_ms=clock() - age_s * 1000, operation=operation, status=Status.PROCESSING)
+    sweep.tasks.add(task)
+    step = "segment-body" if operation == "body-masks" else "make-portrait"
+    item = an_item(step, {})
+    holder = Holder(TASK_ID, step, item.attempt, 0, "receipt")
+    sweep.steps.claim(holder, now_ms=clock(), lease_ms=1000)
+    sweep.steps.submitting(holder, provider, nonce="0" * 32, item=item)
+
+    assert sweep.run() == Swept(looked_for=looked_for)
+    assert sweep.looks.sent == [item] * looked_for

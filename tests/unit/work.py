@@ -6,7 +6,7 @@ from typing import Any
 from backlot.image_urls import ImageUrlPolicy
 from backlot.providers.qwen_vl import QwenVL
 from backlot.providers.seedream import Seedream
-from backlot.steps import JobPolicy, Outcome, StepDeps, StepRunner, WorkItem
+from backlot.steps import JobPolicy, Outcome, StepDeps, StepRunner, WorkItem, webhook_address
 from backlot.tasks import Status, Task
 from tests.unit.fakes import NOW_MS, Clock, Hosts, Objects, Pacing, ProviderKeys, Sent, Tasks, Tokens
 from tests.unit.ledger import Ledger
@@ -68,7 +68,7 @@ class Worker:
             fetcher=self.hosts,
             result_fetcher=self.results,
         )
-        policy = JobPolicy(lambda: "https://api.example/live", first_look_ms=15_000, limit_ms=900_000)
+        policy = JobPolicy(webhook_address(lambda: "https://api.example/live"), first_look_ms=15_000, limit_ms=900_000)
         self.runner = StepRunner(self.tasks, self.ledger, self.tokens, self.sent, self.pacing, policy, deps, self.clock)
 
     def deliver(self, item: WorkItem, *, queued_ms: int = 2500) -> Outcome:

@@ -160,7 +160,7 @@ class StandIns:
         self._thread.join(10)
 
     def _run(self, ready: threading.Event) -> None:
-        app = application(self.dashscope_key, self.ark_key, "fal-key", self.origin)
+        app = application(self.dashscope_key, self.ark_key, "fal-key", "secret", self.origin)
         app.middlewares.append(self._look)
         runner = web.AppRunner(app)
         self._loop.run_until_complete(runner.setup())

@@ -105,7 +105,7 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def runtime(aws, model) -> Iterator[Runtime]:
-    served = Served(application("dashscope", "ark", "fal", "http://unused", clients=aws.client))
+    served = Served(application("dashscope", "ark", "fal", "secret", "http://unused", clients=aws.client))
     runtime = Runtime(served.origin, aws)
     runtime.configure(model.origin)
     yield runtime

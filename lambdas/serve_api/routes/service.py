@@ -55,7 +55,9 @@ def service_router(deps: Deps) -> APIGatewayRouter:
 
 def _health(deps: Deps) -> dict[str, Any]:
     """Report as the replaced servers did, always with HTTP 200, and say what is missing."""
-    providers = sorted({provider for operation in catalogue().values() for provider in operation.providers})
+    needed = {provider for operation in catalogue().values() for provider in operation.providers}
+    providers = sorted(needed | ({"mask-assets"} if deps.settings.delivers_masks else set()))
+    fleet = deps.fleet.state()
     keys = {provider: deps.keys.is_set(provider) for provider in providers}
     missing = [variable(provider) for provider, is_set in keys.items() if is_set is False]
     store = deps.task_table.is_reachable()
@@ -63,6 +65,7 @@ def _health(deps: Deps) -> dict[str, Any]:
         *(f"{name} is not set" for name in missing),
         *(["the providers' keys cannot be looked at"] if None in keys.values() else []),
         *([] if store else ["task_store cannot be read"]),
+        *([] if fleet.in_service else ["the endpoint of body-masks is not in service"]),
     ]
     return {
         "status": "degraded" if issues else "healthy",
@@ -71,6 +74,9 @@ def _health(deps: Deps) -> dict[str, Any]:
         "issues": issues or None,
         "components": {"dynamodb": "healthy" if store else "unhealthy: task_store cannot be read"},
         "stage": deps.settings.stage,
+        # What the mask component said of itself.
+        "queue_size": deps.tasks.open_count("body-masks") if store else 0,
+        "segmentation_ready": fleet.in_service,
         # What IdentityLens' server said of itself.
         "version": "1.0.0",
         "provider": "fal.ai",

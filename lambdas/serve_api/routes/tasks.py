@@ -8,9 +8,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from backlot.errors import TaskHasEnded, TaskNotFound
+from backlot.errors import QueueFull, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
-from backlot.operations import operation_named
+from backlot.operations import Operation, operation_named
 from backlot.submission import Submission
 from backlot.tasks import Task, is_task_id
 from backlot.views import JobView, SubmittedJob, SubmittedTask, TaskPage, TaskView, View
@@ -91,6 +91,7 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
     wait_s = http_requests.asked_wait_s(event)
     inline = InlineImages(deps.settings.bucket)
     request = http_requests.parse_body(event, operation.request, replace(deps.request_context, inline=inline))
+    check_room(deps, operation)
     for key, (content_type, data) in inline.found.items():
         deps.uploads.put(key, data, content_type=content_type)
     submission = deps.submissions.submit(
@@ -105,6 +106,17 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
         logger.warning("the execution will be started by the sweep")
     logger.append_keys(task_id=submission.task.task_id, operation=operation.name)
     return submission, wait_s
+
+
+def check_room(deps: Deps, operation: Operation) -> None:
+    """Refuse a request if as many tasks of its operation wait or run as the stage takes at once.
+
+    Raises:
+        QueueFull: that is so.
+    """
+    most = deps.settings.queue_max.get(operation.name)
+    if most is not None and deps.tasks.open_count(operation.name) >= most:
+        raise QueueFull()
 
 
 def _read(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:

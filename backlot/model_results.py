@@ -1,0 +1,115 @@
+"""What SageMaker tells of models of our own: kept once, and the step that waits for it goes on with it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import AliasPath, BaseModel, ConfigDict, Field
+
+from backlot.aws.sagemaker import failure, origin_of
+from backlot.clock import Clock
+from backlot.steps import WAITING, JobAnswers, Outcome, WorkItem
+
+#: Whoever asked the model gives the step back within this time, milliseconds; a look is taken every so many seconds.
+GIVEN_BACK_MS, LOOK_S = 15_000, 0.05
+
+
+class Notification(BaseModel):
+    """SageMaker's message about one invocation.
+
+    Args:
+        inference_id: that we gave.
+        input_location: of the request.
+        output_location: of the answer, None if there is none.
+        failure_reason: why there is none.
+
+    Source: SageMaker's developer guide, asynchronous inference, read 2026-11-20.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    inference_id: str = Field(validation_alias="inferenceId")
+    input_location: str = Field(validation_alias=AliasPath("requestParameters", "inputLocation"))
+    output_location: str | None = Field(
+        default=None, validation_alias=AliasPath("responseParameters", "outputLocation")
+    )
+    failure_reason: str | None = Field(default=None, validation_alias="failureReason")
+
+
+class Answers(Protocol):
+    """Reads answers of models."""
+
+    def output(self, location: str) -> dict[str, Any] | None:
+        """Return the answer that lies at a location of ours; None if none does."""
+
+
+class Runner(Protocol):
+    """Runs work items."""
+
+    def run(self, item: WorkItem, *, receipt: str, sent_ms: int, lease_ms: int) -> Outcome:
+        """Do a work item, or repeat the answer that it got before."""
+
+
+class StillHeld(Exception):
+    """Another function holds the step for too long; the sweep finds it."""
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """Takes notifications.
+
+    Args:
+        answers: the step ledger.
+        models: reads what models answered.
+        runner: goes on with steps.
+        clock: Unix time in milliseconds.
+        sleep: waits, seconds.
+    """
+
+    answers: JobAnswers
+    models: Answers
+    runner: Runner
+    clock: Clock
+    sleep: Callable[[float], None] = time.sleep
+
+    def receive(self, told: Notification, *, receipt: str, lease_ms: int) -> Outcome | None:
+        """Take one notification.
+
+        Args:
+            receipt: unique to this delivery.
+            lease_ms: how long the function can be at work at most.
+
+        Returns:
+            What became of the step; None if nobody waits for this answer.
+
+        Raises:
+            StillHeld: the step is not given back in time.
+        """
+        origin = origin_of(told.input_location)
+        answer = self._answer(told)
+        if origin is None or answer is None:
+            return None
+        adopted = self.answers.adopt(
+            origin.task_id,
+            origin.step,
+            nonce=origin.nonce,
+            request_id=told.inference_id,
+            answer=answer,
+            now_ms=self.clock(),
+        )
+        return None if adopted is None else self._go_on(adopted.item, receipt, lease_ms)
+
+    def _answer(self, told: Notification) -> dict[str, Any] | None:
+        if told.output_location is not None:
+            return self.models.output(told.output_location)
+        return failure(told.failure_reason or "SageMaker gives no reason")
+
+    def _go_on(self, item: WorkItem, receipt: str, lease_ms: int) -> Outcome:
+        began_ms = self.clock()
+        while self.clock() - began_ms < GIVEN_BACK_MS:
+            outcome = self.runner.run(item, receipt=receipt, sent_ms=began_ms, lease_ms=lease_ms)
+            if outcome.kind != WAITING:
+                return outcome
+            self.sleep(LOOK_S)
+        raise StillHeld(f"{item.task_id} {item.step}")

@@ -1,0 +1,1 @@
+"""Hands work to models of our own."""

@@ -1,0 +1,1 @@
+"""Takes what models of our own have made."""
