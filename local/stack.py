@@ -1,5 +1,6 @@
 """Everything that stands: emulator, stand-ins, model server, deployment, front door."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -63,9 +64,8 @@ def down(place: Place) -> None:
     """Stop everything and remove what belonged to it."""
     for process in (front_door(place), model_server(place, SCHP), stand_ins(place), emulator(place)):
         process.stop()
-    for path in sorted(place.run.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    place.run.rmdir()
+    # The emulator leaves an unpacked layer behind for every process of a function that it has started.
+    shutil.rmtree(place.run)
 
 
 def _start_stand_ins(place: Place) -> None:

@@ -254,7 +254,9 @@ def test_cancelled_task_ends_at_once_and_its_answer_changes_nothing(studio, astr
 
 def kill_server(studio) -> None:
     pid = int((studio.place.run / f"model-server-{SCHP.name}.pid").read_text().split()[0])
-    psutil.Process(pid).kill()
+    server = psutil.Process(pid)
+    server.kill()
+    server.wait(10)
 
 
 def sent_ms(studio, task_id: str) -> int:

@@ -137,6 +137,8 @@ def test_work_nobody_can_finish_fails_its_task_rings_an_alarm_and_stays(studio, 
         task_id = studio.submit("face-mask", {"image_url": astronaut})
         until(lambda: studio.depth("CpuTasksDlqUrl") == 1, "the dead letter", 90)
 
+    # The scheduler does so every minute.
+    studio.aws("lambda").invoke(FunctionName=studio.function("SweepStalled"))
     assert failed(studio.finish(task_id, 120)) == ("failed", "DEAD_LETTERED", True)
     assert studio.depth("CpuTasksDlqUrl") == 1
     rung = until(lambda: studio.aws("sqs").receive_message(QueueUrl=bell).get("Messages"), "the alarm", 60)

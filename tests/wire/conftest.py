@@ -195,4 +195,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/wire/" in item.path.as_posix():
             item.add_marker(pytest.mark.filterwarnings("error"))
-            item.add_marker(pytest.mark.timeout(30))
+            item.add_marker(pytest.mark.timeout(30, func_only=True))
