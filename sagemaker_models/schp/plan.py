@@ -5,7 +5,7 @@
 - A 1x1 convolution and a bilinear enlargement may change places. Features that are enlarged and then mixed are mixed
   first, where they are small, and enlarged after that.
 - The 3x3 convolution behind the pyramid's concatenation is the sum of its parts. That of a prior, an enlargement of
-  1 to 36 cells, mixes channels on the cells, once for each of its nine taps; `Context` then spreads the results.
+  1 to 36 cells, mixes channels on the cells, once for each of its nine taps; `Spread` then enlarges and adds the results.
 
 At 512x512 this leaves 150 of 175 GFLOP.
 """
@@ -60,21 +60,33 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Context:
-    """What the pyramid's priors add to the convolution behind their concatenation.
+class Cells:
+    """Means over a square number of cells (adaptive pooling).
 
     Args:
-        stages: for each pool the folded 1x1 convolution, (O,I) and (O).
-        mixes: for each pool the part of the 3x3 convolution that its prior meets, as (9·O,O).
+        cells: on a side.
     """
 
     name: str
     source: str
-    stages: tuple[tuple[Tensor, Tensor], ...]
-    mixes: tuple[Tensor, ...]
+    cells: int
 
 
-Step = Conv | Pool | Context
+@dataclass(frozen=True)
+class Spread:
+    """What maps of cells, enlarged, add to a 3x3 convolution over them, zero outside.
+
+    Args:
+        sources: maps with the nine taps' results one behind the other, row by row, (9·O).
+        like: a map of the result's height and width.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    like: str
+
+
+Step = Conv | Pool | Cells | Spread
 
 
 def plan_of(network: Network) -> list[Step]:
@@ -117,10 +129,16 @@ def _context(network: Network, deep: str) -> list[Step]:
     weight, bias = folded(pyramid.bottleneck[0].weight, pyramid.bottleneck[1])
     width = weight.shape[0]
     *parts, own = weight.split([width] * len(POOLS) + [weight.shape[1] - width * len(POOLS)], dim=1)
-    stages = tuple((made[0][:, :, 0, 0], made[1]) for made in (folded(s[1].weight, s[2]) for s in pyramid.stages))
-    mixes = tuple(part.permute(2, 3, 0, 1).reshape(-1, width) for part in parts)
+    steps: list[Step] = []
+    for cells, stage, part in zip(POOLS, pyramid.stages, parts, strict=True):
+        place, mix = f"context.{cells}", part.permute(2, 3, 0, 1).reshape(-1, width, 1, 1)
+        steps.append(Cells(f"{place}.mean", deep, cells))
+        steps.append(_conv(f"{place}.prior", f"{place}.mean", stage[1].weight, stage[2], slope=SLOPE))
+        steps.append(_mixed(f"{place}.taps", f"{place}.prior", mix))
+    spread_from = tuple(f"context.{cells}.taps" for cells in POOLS)
     return [
-        Context("context.priors", deep, stages, mixes),
+        *steps,
+        Spread("context.priors", spread_from, deep),
         Conv("context", (deep,), own.contiguous(), bias, slope=SLOPE, added=("context.priors",)),
     ]
 
@@ -204,6 +222,8 @@ def sources_of(steps: Sequence[Step]) -> set[str]:
     for step in steps:
         if isinstance(step, Conv):
             read |= {*step.sources, *step.added, *([step.shortcut] if step.shortcut else [])}
+        elif isinstance(step, Spread):
+            read |= {*step.sources, step.like}
         else:
             read.add(step.source)
     return read

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name
 from torch import Tensor, nn
 
-from sagemaker_models.schp.network import POOLS, SLOPE
-from sagemaker_models.schp.plan import NOTHING, RECTIFIER, Context, Conv, Pool, Step, spread
+from sagemaker_models.schp.plan import NOTHING, RECTIFIER, Cells, Conv, Pool, Spread, Step, spread
 
 #: Called with every map's name and values.
 Watcher = Callable[[str, Tensor], None]
@@ -32,6 +31,8 @@ class Program(nn.Module):
             if isinstance(step, Conv):
                 shortcut = maps[step.shortcut] if step.shortcut else None
                 made = part([maps[name] for name in step.sources], shortcut, [maps[name] for name in step.added])
+            elif isinstance(step, Spread):
+                made = part([maps[name] for name in step.sources], maps[step.like])
             else:
                 made = part(maps[step.source])
             maps[step.name] = made
@@ -69,32 +70,29 @@ class _Maximum(nn.Module):
         return F.max_pool2d(features, 3, stride=2, padding=1)
 
 
-class _Priors(nn.Module):
-    def __init__(self, step: Context) -> None:
+class _Means(nn.Module):
+    def __init__(self, step: Cells) -> None:
         super().__init__()
-        flat = [tensor for (weight, bias), mix in zip(step.stages, step.mixes, strict=True) for tensor in (weight, bias, mix)]
-        self.tensors = nn.ParameterList(
-            nn.Parameter(tensor.detach().contiguous().clone(), requires_grad=False) for tensor in flat
-        )
+        self._cells = step.cells
 
     def forward(self, features: Tensor) -> Tensor:
-        batch, _, height, width = features.shape
-        made = None
-        for number, cells in enumerate(POOLS):
-            weight, bias, mix = self.tensors[3 * number : 3 * number + 3]
-            pooled = F.adaptive_avg_pool2d(features, cells).flatten(2).transpose(1, 2)
-            prior = F.leaky_relu(F.linear(pooled, weight, bias), SLOPE)
-            taps = F.linear(prior, mix).view(batch, cells, cells, 3, 3, -1)
-            down, right = (matrix.to(features) for matrix in spread(height, width, cells))
-            along = torch.einsum("bijuvo,vxj->biuxo", taps, right)
-            spreaded = torch.einsum("biuxo,uyi->boyx", along, down)
-            made = spreaded if made is None else made + spreaded
-        if made is None:
-            raise ValueError("a pyramid has at least one pool")
-        return made
+        return F.adaptive_avg_pool2d(features, self._cells)
+
+
+class _Spread(nn.Module):
+    def forward(self, sources: list[Tensor], like: Tensor) -> Tensor:
+        parts = []
+        for taps in sources:
+            batch, _, cells, _ = taps.shape
+            down, right = (matrix.to(taps) for matrix in spread(like.shape[2], like.shape[3], cells))
+            along = torch.einsum("buvoij,vxj->biuxo", taps.view(batch, 3, 3, -1, cells, cells), right)
+            parts.append(torch.einsum("biuxo,uyi->boyx", along, down))
+        return torch.stack(parts).sum(0)
 
 
 def _part(step: Step) -> nn.Module:
     if isinstance(step, Conv):
         return _Convolution(step)
-    return _Maximum() if isinstance(step, Pool) else _Priors(step)
+    if isinstance(step, Cells):
+        return _Means(step)
+    return _Maximum() if isinstance(step, Pool) else _Spread()
