@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 VENV := .venv/bin
+MODELS := .build/models/bin/python
+TORCH := torch==2.13.0
 OPERATION ?= full-face-swap
 STAGE ?= dev
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
@@ -21,6 +23,14 @@ setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
 	mkdir -p .build
 	$(PYTHON) -m venv .build/emulator
 	.build/emulator/bin/python $(PIP) -r requirements/emulator.txt
+	touch $@
+
+# The models' own environment. torch has a build for each platform, so that no lock of hashes fits it.
+.build/models/ready: requirements/models.txt
+	mkdir -p .build
+	$(PYTHON) -m venv .build/models
+	$(MODELS) $(PIP) -r requirements/models.txt
+	$(MODELS) -m pip install --quiet --disable-pip-version-check --no-deps $(TORCH)
 	touch $@
 
 node_modules/ready: package-lock.json
@@ -46,13 +56,15 @@ up: setup
 stop:
 	@if [ -x $(VENV)/python ]; then $(VENV)/python -m local stop; else echo "nothing is installed, so nothing runs"; fi
 
-test: setup lint
-	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/stack tests/contract tests/unit tests/wire
+test: setup lint .build/models/ready
+	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		tests/stack tests/contract tests/unit tests/serving tests/wire
+	$(MODELS) -m pytest tests/models
 
 lint: setup
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy backlot lambdas cdk local bench sagemaker_models/serving app.py
+	$(VENV)/mypy backlot lambdas cdk local bench sagemaker_models app.py
 
 fix: setup
 	$(VENV)/ruff check --fix .
@@ -65,10 +77,10 @@ deploy: setup
 	node_modules/.bin/cdk bootstrap --no-notices -c stage=$(STAGE)
 	node_modules/.bin/cdk deploy --all --no-notices -c stage=$(STAGE) --concurrency 3
 
-publish-model: setup
+publish-model: setup .build/models/ready
 	$(VENV)/python -m cdk.publishing --model "$(MODEL)" --stage $(STAGE) --weights "$(WEIGHTS)"
 
-bench: setup .build/bench/ready
+bench: setup .build/bench/ready .build/models/ready
 	$(VENV)/python -m bench
 
 clean: stop
@@ -78,10 +90,10 @@ clean: stop
 LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
 FROM_RUNTIME := boto3 botocore python-dateutil s3transfer six urllib3
-
 lock: .venv/ready
 	$(LOCK) pyproject.toml --group cdk --group local --group serving --group test --group lint -o requirements/dev.txt
 	$(LOCK) --group serving -o requirements/serving.txt
 	$(LOCK) --group bench -o requirements/bench.txt
+	$(LOCK) pyproject.toml --group models --group serving -o requirements/models.txt
 	$(LOCK) --group emulator -o requirements/emulator.txt
 	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

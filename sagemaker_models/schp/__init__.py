@@ -1,0 +1,1 @@
+"""SCHP: human parsing with the CE2P network on ResNet-101."""

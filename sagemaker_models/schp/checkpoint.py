@@ -22,7 +22,7 @@ PREFIX = "module."
 CLASSIFIER = "fushion.3.weight"
 
 #: What torch raises on files that are cut off, broken, or no checkpoint at all.
-_BROKEN = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+_BROKEN = (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)

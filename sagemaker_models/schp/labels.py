@@ -42,9 +42,7 @@ LIP = DataSet(
     ),
 )  # fmt: skip
 
-PASCAL = DataSet(
-    "pascal", 512, ("background", "head", "torso", "upper-arms", "lower-arms", "upper-legs", "lower-legs")
-)
+PASCAL = DataSet("pascal", 512, ("background", "head", "torso", "upper-arms", "lower-arms", "upper-legs", "lower-legs"))
 
 #: By the class count, which tells them apart.
 BY_CLASSES = {each.classes: each for each in (ATR, LIP, PASCAL)}

@@ -5,7 +5,7 @@
 - A 1x1 convolution and a bilinear enlargement may change places. Features that are enlarged and then mixed are mixed
   first, where they are small, and enlarged after that.
 - The 3x3 convolution behind the pyramid's concatenation is the sum of its parts. That of a prior, an enlargement of
-  1 to 36 cells, mixes channels on the cells, once for each of its nine taps; `Spread` then enlarges and adds the results.
+  1 to 36 cells, mixes channels on the cells, once for each of its nine taps; `Spread` then enlarges and adds up.
 
 At 512x512 this leaves 150 of 175 GFLOP.
 """
@@ -160,9 +160,7 @@ def _heads(network: Network, fine: str, middle: str, coarse: str) -> list[Step]:
         _mixed("edge.2.mixed", "edge.2", middle_part),
         _conv("edge.3", coarse, edge.conv3[0].weight, edge.conv3[1], slope=SLOPE),
         _mixed("edge.3.mixed", "edge.3", coarse_part),
-        Conv(
-            "fusion", ("decoder.4", "edge.1"), own, mix_bias, slope=SLOPE, added=("edge.2.mixed", "edge.3.mixed")
-        ),
+        Conv("fusion", ("decoder.4", "edge.1"), own, mix_bias, slope=SLOPE, added=("edge.2.mixed", "edge.3.mixed")),
         Conv("logits", ("fusion",), fusion[3].weight, _present(fusion[3].bias), slope=NOTHING),
     ]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +10,9 @@ from sagemaker_models.schp.preprocess import Letterbox
 
 #: Labels are decided at the picture's own pixels up to this side, and on a grid of this side in larger pictures.
 DECIDED_PX = 1024
+
+#: No label.
+UNSURE = 255
 
 Labels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
@@ -63,16 +67,25 @@ def decide(logits: Logits, box: Letterbox, sizes: tuple[int, int]) -> Labels:
     height, width = logits.shape[1:]
     rows_at, columns_at = box.places(sizes)
     rows, columns = Taps.at(rows_at, height, box.size_px), Taps.at(columns_at, width, box.size_px)
-    coarse = logits.argmax(0).astype(np.uint8)
-    windows = np.lib.stride_tricks.sliding_window_view(coarse, (3, 3))
-    even = (windows == windows[:, :, :1, :1]).all((2, 3))
-    # One label stands for its whole window; 255 is no label.
-    sure = np.where(even, coarse[:-2, :-2], 255).astype(np.uint8)
-    labels = sure[rows.first][:, columns.first]
-    y, x = np.nonzero(labels == 255)
+    labels = sure_labels(logits)[rows.first][:, columns.first]
+    y, x = np.nonzero(labels == UNSURE)
     pixels = np.ascontiguousarray(logits.transpose(1, 2, 0))
     labels[y, x] = _mixed(pixels, rows, columns, y, x).argmax(1)
     return labels
+
+
+def sure_labels(logits: Logits) -> Labels:
+    """Return for each window of 3x3 neighbours the label that is the highest in all of them, else `UNSURE`.
+
+    Shapes: logits (C,h,w) → (h-2,w-2)
+    """
+    highest, coarse = logits[0].copy(), np.zeros(logits.shape[1:], np.uint8)
+    for label in range(1, len(logits)):
+        coarse[logits[label] > highest] = label
+        np.maximum(highest, logits[label], out=highest)
+    square = np.ones((3, 3), np.uint8)
+    even = cv2.erode(coarse, square) == cv2.dilate(coarse, square)
+    return np.where(even, coarse, UNSURE).astype(np.uint8)[1:-1, 1:-1]
 
 
 def labels_of(logits: Logits, box: Letterbox) -> Labels:
@@ -102,9 +115,7 @@ def _nearest(pixels: int, points: int) -> NDArray[np.intp]:
     return np.rint(np.arange(pixels) * ((points - 1) / max(pixels - 1, 1))).astype(np.intp)
 
 
-def _mixed(
-    pixels: Logits, rows: Taps, columns: Taps, y: NDArray[np.intp], x: NDArray[np.intp]
-) -> NDArray[np.float32]:
+def _mixed(pixels: Logits, rows: Taps, columns: Taps, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
     """Return the logits at points (y, x) of the grid.
 
     Shapes: pixels (h,w,C), y and x (n) → (n,C)

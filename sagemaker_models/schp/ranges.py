@@ -6,18 +6,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name
 from torch import Tensor
 
-from sagemaker_models.schp.plan import RECTIFIER, Conv, Pool, Step
+from sagemaker_models.schp.plan import Conv, Pool, Step
 from sagemaker_models.schp.program import Program
 from sagemaker_models.schp.quantise import PICTURE, SUM, TAP_UNIT, Ranges, Scale
 
 #: A channel that was silent on the calibration pictures still gets this share of its map's widest range.
 LEAST_SHARE = 0.02
 
-#: Shares of the widest range that are tried; cutting rare values off can cost less than coarse steps for all others.
-SHARES = (1.0, 0.85, 0.7, 0.55, 0.45, 0.35, 0.27, 0.2)
+#: Ranges are so much wider than what the calibration pictures showed.
+HEADROOM = 1.15
 
-#: Values of a channel, and of a transformed place, by which the shares are judged; of each picture.
-CHANNEL_SAMPLES, TAP_SAMPLES = 1024, 65536
+#: The same for maps of a few cells, of which calibration shows few values.
+HEADROOM_OF_FEW, FEW = 2.5, 4096
+
+#: Shares of a transformed place's range that are tried: cutting rare values off can cost less than coarse steps.
+SHARES = (1.0, 0.85, 0.7, 0.55, 0.45)
+
+#: Values of a transformed place by which the shares are judged; of each picture.
+SAMPLES = 65536
 
 #: Largest factor of a transformed place that 16 bits hold.
 LARGEST_FACTOR = 32767
@@ -31,15 +37,15 @@ def calibrate(steps: Sequence[Step], pictures: Sequence[Tensor]) -> Ranges:
         pictures: (1,3,n,n), normalised.
     """
     program = Program(steps).eval()
-    samples: dict[str, list[Tensor]] = {}
     extremes: dict[str, list[Tensor]] = {}
     means: dict[str, list[Tensor]] = {}
+    sizes: dict[str, int] = {}
     taps: dict[str, list[Tensor]] = {}
     readers = {step.sources[0]: step for step in steps if isinstance(step, Conv) and is_winograd(step)}
 
     def note(name: str, made: Tensor) -> None:
         flat = made[0].flatten(1)
-        samples.setdefault(name, []).append(_sample(flat, CHANNEL_SAMPLES))
+        sizes[name] = flat.shape[1]
         extremes.setdefault(name, []).append(torch.stack([flat.amin(1), flat.amax(1)]))
         means.setdefault(name, []).append(flat.mean(1))
 
@@ -48,10 +54,11 @@ def calibrate(steps: Sequence[Step], pictures: Sequence[Tensor]) -> Ranges:
         for picture in pictures:
             program(picture)
         scales = {"pixels": PICTURE}
-        for name, found in samples.items():
-            ends = torch.stack(extremes[name])
+        for name, found in extremes.items():
+            ends = torch.stack(found)
             mean = torch.stack(means[name]).mean(0)
-            scales[name] = scale_of(torch.cat(found, 1), ends[:, 0].amin(0), ends[:, 1].amax(0), mean)
+            headroom = HEADROOM_OF_FEW if sizes[name] * len(found) < FEW else HEADROOM
+            scales[name] = scale_of(ends[:, 0].amin(0), ends[:, 1].amax(0), mean, headroom)
         for step in steps:
             if isinstance(step, Pool):
                 scales[step.name] = Scale(scales[step.source].step, scales[step.source].zero, scales[step.name].mean)
@@ -59,7 +66,7 @@ def calibrate(steps: Sequence[Step], pictures: Sequence[Tensor]) -> Ranges:
         def note_taps(name: str, made: Tensor) -> None:
             if name in readers:
                 stored = torch.round(made / scales[name].step[:, None, None]).clamp(0, 255)
-                found = _sample(_transformed(stored, readers[name].dilation), TAP_SAMPLES)
+                found = _sample(_transformed(stored, readers[name].dilation), SAMPLES)
                 taps.setdefault(readers[name].name, []).append(found)
 
         program.watch = note_taps
@@ -73,28 +80,21 @@ def is_winograd(step: Conv) -> bool:
     return step.kernel == 3 and step.stride == 1
 
 
-def scale_of(samples: Tensor, least: Tensor, most: Tensor, mean: Tensor) -> Scale:
-    """Choose the range of each channel with the least squared error.
+def scale_of(least: Tensor, most: Tensor, mean: Tensor, headroom: float = HEADROOM) -> Scale:
+    """Cover the range of each channel, and a little more.
+
+    Nothing is cut off: what is rare on the calibration pictures is common on some other picture.
 
     Args:
-        samples: (C,n).
         least: of all values, by channel.
         most: likewise.
         mean: likewise.
+        headroom: by which the range is made wider.
     """
-    least, most = least.clamp(max=0), most.clamp(min=0)
-    floor = max(LEAST_SHARE * float((most - least).max()), 1e-6)
-    best, chosen = torch.full_like(least, torch.inf), (least, most)
-    for share in SHARES:
-        width = (share * (most - least)).clamp(min=floor)
-        zero = torch.round(-least * share / width * 255)
-        step = width / 255
-        stored = (torch.round(samples / step[:, None]) + zero[:, None]).clamp(0, 255)
-        error = ((stored - zero[:, None]) * step[:, None] - samples).square().mean(1)
-        better = error < best
-        best = torch.where(better, error, best)
-        chosen = (torch.where(better, step, chosen[0]), torch.where(better, zero, chosen[1]))
-    return Scale(*chosen, mean)
+    least, most = headroom * least.clamp(max=0), headroom * most.clamp(min=0)
+    width = most - least
+    width = width.clamp(min=max(LEAST_SHARE * float(width.max()), 1e-6))
+    return Scale(width / 255, torch.round(-least / width * 255), mean)
 
 
 def _factors(taps: Tensor) -> Tensor:
@@ -124,9 +124,7 @@ def _transformed(stored: Tensor, dilation: int) -> Tensor:
     padded = F.pad(stored, [dilation, 2 * dilation, dilation, 2 * dilation])
     height, width = stored.shape[2:]
     columns = [padded[:, :, :, x * dilation : x * dilation + width] for x in range(4)]
-    rows = [
-        _along([column[:, :, y * dilation : y * dilation + height : 2] for y in range(4)]) for column in columns
-    ]
+    rows = [_along([column[:, :, y * dilation : y * dilation + height : 2] for y in range(4)]) for column in columns]
     return torch.stack([made.flatten() for y in range(4) for made in _along([rows[x][y] for x in range(4)])])
 
 
@@ -138,7 +136,3 @@ def _sample(values: Tensor, count: int) -> Tensor:
     """Return so many columns, evenly taken."""
     stride = max(1, values.shape[1] // count)
     return values[:, ::stride][:, :count]
-
-
-#: What nothing is cut off from.
-__all__ = ["RECTIFIER", "calibrate", "is_winograd", "scale_of"]

@@ -12,7 +12,7 @@ from aiohttp import web
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local.stand_ins.application import application
-from tests.models.servers import Server, request, until
+from tests.serving.servers import Server, request, until
 from tests.wire.apps import Aws, Served, client
 
 ENDPOINT = "schp"

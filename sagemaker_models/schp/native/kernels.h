@@ -5,13 +5,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum Kind { CONVOLUTION = 0, WINOGRAD = 1, POOL = 2, CELLS = 3, SPREAD = 4 };
+enum Kind { CONVOLUTION = 0, WINOGRAD = 1, POOL = 2, CELLS = 3, SPREAD = 4, DECIDE = 5 };
 
 /* A map of floats that is enlarged, bilinear with corners aligned, to a result's size. */
 typedef struct {
     const float *values;
     int32_t height, width;
 } Map;
+
+/* How the points of a line are mixed from three neighbours: [n] the first one, [n][3] their weights. */
+typedef struct {
+    const int32_t *first;
+    const float *weights;
+} Taps;
 
 typedef struct {
     int32_t kind;
@@ -32,9 +38,10 @@ typedef struct {
     const uint8_t *border;     /* what stands for 0 in the input: one pixel */
     const uint8_t *shortcut;   /* u8 of the result's size, or NULL */
     const float *shortcut_scale;
-    const int32_t *start;      /* Winograd: what a sum begins with, [16][out_channels] */
+    const int32_t *start;      /* Winograd: what a sum begins with, [16][out_channels]; DECIDE: [out_width], see there */
     const int16_t *tap_factor; /* Winograd: by which a transformed value is multiplied, in units of 1/2048 */
     Map added[4];            /* for SPREAD, maps of cells with nine times the channels */
+    Taps down, along;          /* DECIDE: of the points of a column and of a row */
 } Conv;
 
 /* Memory that a thread keeps from step to step. */
@@ -52,6 +59,10 @@ void winograd_rows(const Conv *conv, int unit, Scratch *scratch);
 void pool_row(const Conv *conv, int row);
 void average_row(const Conv *conv, int row, Scratch *scratch);
 void spread_row(const Conv *conv, int row, Scratch *scratch);
+/* DECIDE: labels of a row of points. `added[0]` holds 32 logits a pixel, of which those from `channels` on are never the
+ * highest; `in` has for each 3x3 window of pixels the label that has the highest logit in all of them, or 255;
+ * `start` has for each point of a row the first one behind it with another window. */
+void decide_row(const Conv *conv, int row, Scratch *scratch);
 
 int winograd_units(const Conv *conv);
 

@@ -2,15 +2,24 @@
 
 import ctypes
 import hashlib
+import logging
 import platform
 import shutil
 import subprocess
-import sys
-import sysconfig
+import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent
+
+#: Where built kernels are kept; an image brings them along (`python -m sagemaker_models.schp.native`).
+BUILT = SOURCES / "built"
+
+#: Where they are kept if that cannot be written.
+CACHE = Path.home() / ".cache" / "backlot" / "schp"
 
 FILES = ("kernels.h", "kernels.c", "maps.c", "run.c")
 
@@ -21,6 +30,12 @@ class Map(ctypes.Structure):
     """A map of floats that is enlarged to a result's size."""
 
     _fields_ = (("values", ctypes.c_void_p), ("height", ctypes.c_int32), ("width", ctypes.c_int32))
+
+
+class Taps(ctypes.Structure):
+    """How the points of a line are mixed from three neighbours."""
+
+    _fields_ = (("first", ctypes.c_void_p), ("weights", ctypes.c_void_p))
 
 
 _WHOLE = (
@@ -44,6 +59,8 @@ class ConvStep(ctypes.Structure):
         ("out_stride", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in _ADDRESSES),
         ("added", Map * 4),
+        ("down", Taps),
+        ("along", Taps),
     )
 
 
@@ -64,17 +81,41 @@ def load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def build(folder: Path) -> Path | None:
-    """Compile the kernels unless they are there; None without a C compiler."""
-    text = b"".join((SOURCES / name).read_bytes() for name in FILES)
-    made = folder / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}.so"
-    if made.exists():
-        return made
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+def find_or_build() -> Path | None:
+    """Return the built kernels: those that were built before, else fresh ones; None without a C compiler."""
+    name = f"kernels-{hash_of(*((SOURCES / each).read_bytes() for each in FILES), ' '.join(FLAGS).encode())}.so"
+    for folder in (BUILT, CACHE):
+        if (folder / name).exists():
+            return folder / name
+    for folder in (BUILT, CACHE):
+        try:
+            return _build(folder / name)
+        except OSError:
+            continue
+    return None
+
+
+def _build(path: Path) -> Path | None:
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = made.with_suffix(".new")
-    subprocess.run([compiler, *FLAGS, "-o", str(fresh), *(str(SOURCES / name) for name in FILES[1:])], check=True, capture_output=True)
-    fresh.replace(made)
-    return made
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        fresh = Path(folder) / path.name
+        sources = [str(SOURCES / name) for name in FILES if name.endswith(".c")]
+        done = subprocess.run(
+            [compiler, *FLAGS, "-o", str(fresh), *sources], check=False, capture_output=True, text=True
+        )
+        if done.returncode:
+            log.warning("kernels cannot be compiled", extra={"compiler": compiler, "problem": done.stderr[-500:]})
+            return None
+        fresh.replace(path)
+    return path
+
+
+def hash_of(*parts: Any) -> str:
+    """Return a short hash of bytes and arrays."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]

@@ -81,3 +81,38 @@ void spread_row(const Conv *conv, int row, Scratch *scratch) {
                             add_times(out + x * conv->out_stride, line + ((size_t)cell[side] * 3 + tap) * channels, weight[side], channels);
     }
 }
+
+void decide_row(const Conv *conv, int row, Scratch *scratch) {
+    const int width = conv->added[0].width, windows = width - 2;
+    uint8_t *out = (uint8_t *)conv->out + (size_t)row * conv->out_width;
+    const uint8_t *sure = conv->in + (size_t)conv->down.first[row] * windows;
+    const float *values = conv->added[0].values + (size_t)conv->down.first[row] * width * 32;
+    float *line = grow(scratch, sizeof(*line) * width * 32);
+    if (!line) return;
+    const __m512 share[3] = {_mm512_set1_ps(conv->down.weights[3 * row]), _mm512_set1_ps(conv->down.weights[3 * row + 1]),
+                             _mm512_set1_ps(conv->down.weights[3 * row + 2])};
+    for (int i = 0; i < width * 32; i += 16) {
+        __m512 sum = _mm512_mul_ps(share[0], _mm512_loadu_ps(values + i));
+        sum = _mm512_fmadd_ps(share[1], _mm512_loadu_ps(values + width * 32 + i), sum);
+        _mm512_storeu_ps(line + i, _mm512_fmadd_ps(share[2], _mm512_loadu_ps(values + 2 * width * 32 + i), sum));
+    }
+    for (int x = 0; x < conv->out_width; x++) {
+        const int first = conv->along.first[x];
+        if (sure[first] != 255) {
+            /* `start` says where the next window begins. */
+            memset(out + x, sure[first], conv->start[x] - x);
+            x = conv->start[x] - 1;
+            continue;
+        }
+        const float *weights = conv->along.weights + 3 * x, *pixels = line + first * 32;
+        __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+        for (int tap = 0; tap < 3; tap++) {
+            const __m512 weight = _mm512_set1_ps(weights[tap]);
+            low = _mm512_fmadd_ps(weight, _mm512_loadu_ps(pixels + 32 * tap), low);
+            high = _mm512_fmadd_ps(weight, _mm512_loadu_ps(pixels + 32 * tap + 16), high);
+        }
+        const __m512 most = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(low, high)));
+        const uint32_t where = _mm512_cmpeq_ps_mask(low, most) | (uint32_t)_mm512_cmpeq_ps_mask(high, most) << 16;
+        out[x] = (uint8_t)__builtin_ctz(where | 1u << 31);
+    }
+}

@@ -142,7 +142,8 @@ def _readers(steps: Sequence[Step]) -> dict[str, str]:
 
 def _places(scales: Sequence[Scale]) -> list[int]:
     """Return at which lanes the sources' channels are."""
-    at, places = 0, []
+    at = 0
+    places: list[int] = []
     for scale in scales:
         places += range(at, at + scale.step.numel())
         at += padded(scale.step.numel())

@@ -21,7 +21,8 @@ static void do_unit(const Conv *conv, int unit, Scratch *scratch) {
         case WINOGRAD: winograd_rows(conv, unit, scratch); break;
         case POOL: pool_row(conv, unit); break;
         case CELLS: average_row(conv, unit, scratch); break;
-        default: spread_row(conv, unit, scratch);
+        case SPREAD: spread_row(conv, unit, scratch); break;
+        default: decide_row(conv, unit, scratch);
     }
 }
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tests.models.servers import PICTURE
+from tests.serving.servers import PICTURE
 
 
 def put(aws, uri: str, body: bytes) -> str:

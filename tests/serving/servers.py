@@ -27,7 +27,7 @@ class Server:
     """A model server.
 
     Args:
-        model: class of `tests.models.toys`, or a whole path.
+        model: class of `tests.serving.toys`, or a whole path.
         folder: for its log and its weights.
         port: to listen on; 0 for any that is free.
         settings: variables of `Settings`, in small letters.
@@ -38,7 +38,7 @@ class Server:
         self.origin = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._log = folder / f"{model.rsplit(':', 1)[-1]}-{self.port}.log"
-        path = model if ":" in model else f"tests.models.toys:{model}"
+        path = model if ":" in model else f"tests.serving.toys:{model}"
         command = [sys.executable, "-m", "sagemaker_models.serving", "serve", "--model", path]
         command += ["--weights", str(folder), "--host", "127.0.0.1", "--port", str(self.port)]
         variables = {"PYTHONPATH": str(ROOT), **(env or {})}

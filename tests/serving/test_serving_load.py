@@ -9,8 +9,8 @@ from sagemaker_models.serving.batching import Runner
 from sagemaker_models.serving.errors import ServerFault
 from sagemaker_models.serving.metrics import Timings
 from sagemaker_models.serving.model import Outputs, Request
-from tests.models.servers import until
-from tests.models.toys import Echo, Scribbler, ShortOfAnswers, Wishes
+from tests.serving.servers import until
+from tests.serving.toys import Echo, Scribbler, ShortOfAnswers, Wishes
 
 
 def test_requests_over_the_bound_are_answered_503_at_once(start):

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from sagemaker_models.serving.model import model_of
-from tests.models.servers import PICTURE, request, until
+from tests.serving.servers import PICTURE, request, until
 
 
 def test_ping_before_the_model_is_loaded_says_so(start, tmp_path):
@@ -28,7 +28,7 @@ def test_ping_before_the_model_is_loaded_says_so(start, tmp_path):
     [
         ("Weightless", "holds no weights"),
         ("Broken", "KeyError: 'layer1'"),
-        ("Missing", "tests.models.toys has no class Missing"),
+        ("Missing", "tests.serving.toys has no class Missing"),
     ],
 )
 def test_model_that_cannot_be_loaded_is_reported_and_ends_the_process(start, model, reason):
@@ -44,8 +44,8 @@ def test_model_that_cannot_be_loaded_is_reported_and_ends_the_process(start, mod
     ("path", "reason"),
     [
         ("no.such.module:Model", "cannot be imported: No module named 'no'"),
-        ("tests.models.toys", "is not of the form package.module:Class"),
-        ("tests.models.toys:", "is not of the form package.module:Class"),
+        ("tests.serving.toys", "is not of the form package.module:Class"),
+        ("tests.serving.toys:", "is not of the form package.module:Class"),
     ],
 )
 def test_path_that_names_no_class_is_refused(path, reason):

@@ -1,6 +1,6 @@
 """SIGTERM: nothing new is taken, what runs is finished, and the exit code says whether it was."""
 
-from tests.models.servers import until
+from tests.serving.servers import until
 
 
 def test_sigterm_finishes_what_runs_and_takes_nothing_new(start):
