@@ -18,6 +18,7 @@ from bench.figures import Figure, Section
 from bench.layer import measure_layer
 from bench.listing import measure_listing
 from bench.polling import measure_polling
+from bench.schp import measure_schp
 from bench.serving import measure_serving
 from bench.stand import Stand
 from bench.tasks import measure_tasks
@@ -33,6 +34,7 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "cold-start": measure_cold_start,
     "layer": measure_layer,
     "serving": lambda _: measure_serving(),
+    "schp": measure_schp,
 }
 
 
