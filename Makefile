@@ -59,7 +59,7 @@ stop:
 test: setup lint .build/models/ready
 	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		tests/stack tests/contract tests/unit tests/serving tests/wire
-	$(MODELS) -m pytest tests/models
+	$(MODELS) -m pytest tests/schp
 
 lint: setup
 	$(VENV)/ruff check .

@@ -50,7 +50,9 @@ def _measure(device: str) -> Section:
 
 def _section(stored: dict[str, Any]) -> Section:
     figures = [Figure(each["name"], each["value"], each["unit"], each["bar"]) for each in stored["figures"]]
-    tables = [Table(each["title"], tuple(each["columns"]), [tuple(row) for row in each["rows"]]) for each in stored["tables"]]
+    tables = [
+        Table(each["title"], tuple(each["columns"]), [tuple(row) for row in each["rows"]]) for each in stored["tables"]
+    ]
     return Section(stored["title"], figures, tables)
 
 

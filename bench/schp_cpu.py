@@ -27,7 +27,7 @@ from sagemaker_models.serving.model import Outputs, Request
 ROOT = Path(__file__).parents[1]
 
 #: Turns in which each backend runs once; jobs; runs of pre- and postprocessing.
-TURNS, JOBS, STEPS = 9, 20, 15
+TURNS, JOBS, STEPS = 12, 20, 15
 
 #: Figures that neither calibration nor the checkpoint has seen.
 FIRST_FIGURE, FIGURES = 4000, 8
@@ -54,23 +54,38 @@ def measure_cpu() -> Section:
         except BackendUnavailable as error:
             missing.append((name, str(error)))
     seconds = _in_turns({name: backend.run for name, backend in built.items()}, draw_figure(SIZE_PX, FIRST_FIGURE)[0])
-    agreed = {name: _agreement(backend, built[YARDSTICK], chooser.labeller()) for name, backend in built.items()}
-    plain_s = p50(seconds[YARDSTICK])
+    agreed = _agreement(built, chooser.labeller())
+    plain_s = min(seconds[YARDSTICK])
     rows: list[tuple[Any, ...]] = [
-        (name, 1000 * p50(taken), 1000 * min(taken), plain_s / p50(taken), *(100 * share for share in agreed[name]))
+        (name, 1000 * p50(taken), 1000 * min(taken), plain_s / min(taken), *(100 * share for share in agreed[name]))
         for name, taken in seconds.items()
     ]
     model = Schp()
     model.load(path.parent)
     chosen = model.describe()["backend"]
     figures = [
-        Figure(f"{chosen}, the default here, by the plain network", p50(seconds[chosen]) / plain_s, "", RATIO_BAR),
+        # Best by best: other work on the machine hits the longer runs harder and would flatter the ratio of medians.
+        Figure(f"{chosen}, the default here, by the plain network", min(seconds[chosen]) / plain_s, "", RATIO_BAR),
         Figure("share of pixels where a mask differs from fp32's", 1 - min(agreed[chosen][:2]), "", DISAGREEMENT_BAR),
         *_jobs(model),
         *_steps(built[chosen], chooser.labeller()),
     ]
-    columns = ("backend", "ms p50", "ms best", "times as fast", "upper agrees, %", "lower agrees, %", "labels agree, %")
-    tables = [Table(f"network at 512x512, {TURNS} turns; agreement on {FIGURES} figures and 2 photos", columns, rows)]
+    columns = (
+        "backend",
+        "ms p50",
+        "ms best",
+        "plain by it, best",
+        "upper, %",
+        "lower, %",
+        "labels, %",
+    )
+    tables = [
+        Table(
+            f"network at 512x512, {TURNS} turns; pixels that are fp32's, on {FIGURES} figures and 2 photos",
+            columns,
+            rows,
+        )
+    ]
     if missing:
         tables.append(Table("not here", ("backend", "why"), list(missing)))
     return Section("SCHP on the CPU", figures, tables)
@@ -87,24 +102,25 @@ def _in_turns(ways: dict[str, Callable[[Pixels], Any]], picture: Pixels) -> dict
     return seconds
 
 
-def _agreement(backend: Backend, exact: Backend, label: Labeller) -> tuple[float, float, float]:
-    """Return the mean share of equal pixels: of the upper mask, of the lower mask, and of the labels."""
-    regions = read_config().regions["atr"]
-    shares = []
+def _agreement(built: dict[str, Backend], label: Labeller) -> dict[str, list[float]]:
+    """Return each backend's mean share of pixels that are fp32's: of the upper mask, the lower mask, and the labels."""
+    regions = dict(read_config().regions["atr"])
+    shares: dict[str, list[list[float]]] = {name: [] for name in built}
     for rgb in _evaluation():
         box = Letterbox(rgb.shape[1], rgb.shape[0], SIZE_PX)
         square = letterbox(rgb, box)
-        found, expected = (label(each.run(square), box) for each in (backend, exact))
-        pairs = [(masks_of(found, dict(regions))[name], masks_of(expected, dict(regions))[name]) for name in regions]
-        shares.append([float((a == b).mean()) for a, b in (*pairs, (found, expected))])
-    upper, lower, labels = np.mean(shares, axis=0).tolist()
-    return upper, lower, labels
+        labels = {name: label(backend.run(square), box) for name, backend in built.items()}
+        maps = {name: [*masks_of(found, regions).values(), found] for name, found in labels.items()}
+        for name, found in maps.items():
+            pairs = zip(found, maps[YARDSTICK], strict=True)
+            shares[name].append([float((one == other).mean()) for one, other in pairs])
+    return {name: np.mean(each, axis=0).tolist() for name, each in shares.items()}
 
 
 def _evaluation() -> list[Pixels]:
     figures = [draw_figure(SIZE_PX, seed)[0] for seed in range(FIRST_FIGURE, FIRST_FIGURE + FIGURES)]
     photos = [Image.open(path).convert("RGB") for path in sorted(ROOT.glob("local/portraits/*.[jp][pn]g"))]
-    return [cv2.cvtColor(each, cv2.COLOR_BGR2RGB) for each in figures] + [np.asarray(each) for each in photos]  # type: ignore[misc]
+    return [cv2.cvtColor(each, cv2.COLOR_BGR2RGB) for each in figures] + [np.asarray(each) for each in photos]
 
 
 def _jobs(model: Schp) -> list[Figure]:
@@ -125,7 +141,7 @@ def _jobs(model: Schp) -> list[Figure]:
 
 def _steps(backend: Backend, label: Labeller) -> list[Figure]:
     """Time what stands around the network for a 12-megapixel photo that is decoded already."""
-    rgb = cv2.resize(draw_figure(SIZE_PX, FIRST_FIGURE)[0], LARGE)[:, :, ::-1].copy()
+    rgb = np.array(cv2.resize(draw_figure(SIZE_PX, FIRST_FIGURE)[0], LARGE)[:, :, ::-1], np.uint8)
     box = Letterbox(*LARGE, SIZE_PX)
     logits = backend.run(letterbox(rgb, box))
     regions = dict(read_config().regions["atr"])

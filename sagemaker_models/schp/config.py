@@ -31,7 +31,7 @@ class Config(BaseModel):
     threads: int = Field(default=0, ge=0, le=256)
     least_agreement: float = Field(default=0.99, ge=0, le=1)
     calibration_folder: str = Field(default="calibration", pattern=r"^[A-Za-z0-9_-]+$")
-    calibration_pictures: int = Field(default=8, ge=2, le=64)
+    calibration_pictures: int = Field(default=12, ge=2, le=64)
 
     @model_validator(mode="after")
     def _fits_the_data_sets(self) -> Self:

@@ -34,7 +34,7 @@ def draw_figure(size_px: int, seed: int) -> tuple[Pixels, Pixels]:
         the picture (n,n,3) BGR, and its labels (n,n), numbered as ATR's.
     """
     random = np.random.default_rng(seed)
-    picture, labels = _texture(size_px, random, 45.0), np.zeros((size_px, size_px), np.uint8)
+    picture, labels = _texture(size_px, random, random.uniform(20, 80)), np.zeros((size_px, size_px), np.uint8)
     height = size_px * random.uniform(0.6, 1.1)
     width = height * random.uniform(0.5, 0.8)
     left = random.uniform(0, max(size_px - width, 1))
@@ -46,7 +46,7 @@ def draw_figure(size_px: int, seed: int) -> tuple[Pixels, Pixels]:
         axes = (max(1, round(half_width * width * random.uniform(0.8, 1.3))), max(1, round(half_height * height)))
         cv2.ellipse(shape, centre, axes, float(random.normal(0, 8)), 0, 360, 1, -1)
         inside = shape > 0
-        picture[inside] = _texture(size_px, random, 20.0)[inside]
+        picture[inside] = _texture(size_px, random, random.uniform(8, 45))[inside]
         labels[inside] = label
     return cv2.GaussianBlur(picture, (0, 0), 0.7).astype(np.uint8), labels
 

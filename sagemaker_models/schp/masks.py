@@ -4,12 +4,15 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+
+Name = TypeVar("Name", bound=str)
 
 GREEN = (0, 255, 0)
 
@@ -48,7 +51,7 @@ def cover(rgb: Pixels, bounds: Bounds | None) -> Pixels:
     return made
 
 
-def masks_of(labels: Pixels, regions: Mapping[str, tuple[int, ...]]) -> dict[str, Pixels]:
+def masks_of(labels: Pixels, regions: Mapping[Name, tuple[int, ...]]) -> dict[Name, Pixels]:
     """Return the mask of each region."""
     return {region: mask_of(labels, wanted) for region, wanted in regions.items()}
 

@@ -121,7 +121,7 @@ def _pixels(data: bytes) -> Pixels:
 
 
 def _outputs(rgb: Pixels, labels: Pixels, regions: Regions, output: str) -> Outputs:
-    masks = masks_of(labels, dict(regions.items()))
+    masks: dict[str, Pixels] = masks_of(labels, dict[str, tuple[int, ...]](regions.items()))
     bounds = {region: bounds_of(mask) for region, mask in masks.items()}
     if output == "binary":
         files = {region: encode_flat(mask) for region, mask in masks.items()}

@@ -16,6 +16,9 @@ LEAST_SHARE = 0.02
 #: Ranges are so much wider than what the calibration pictures showed.
 HEADROOM = 1.15
 
+#: The same for the stem's maps, which follow a picture's brightness and contrast the most.
+HEADROOM_OF_STEM = 1.3
+
 #: The same for maps of a few cells, of which calibration shows few values.
 HEADROOM_OF_FEW, FEW = 2.5, 4096
 
@@ -57,7 +60,7 @@ def calibrate(steps: Sequence[Step], pictures: Sequence[Tensor]) -> Ranges:
         for name, found in extremes.items():
             ends = torch.stack(found)
             mean = torch.stack(means[name]).mean(0)
-            headroom = HEADROOM_OF_FEW if sizes[name] * len(found) < FEW else HEADROOM
+            headroom = _headroom(name, sizes[name] * len(found))
             scales[name] = scale_of(ends[:, 0].amin(0), ends[:, 1].amax(0), mean, headroom)
         for step in steps:
             if isinstance(step, Pool):
@@ -73,6 +76,12 @@ def calibrate(steps: Sequence[Step], pictures: Sequence[Tensor]) -> Ranges:
         for picture in pictures:
             program(picture)
     return Ranges(scales, {name: _factors(torch.cat(found, 1)) for name, found in taps.items()})
+
+
+def _headroom(name: str, values: int) -> float:
+    if name.startswith("stem"):
+        return HEADROOM_OF_STEM
+    return HEADROOM_OF_FEW if values < FEW else HEADROOM
 
 
 def is_winograd(step: Conv) -> bool:

@@ -8,14 +8,16 @@
 
 #include <immintrin.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ROWS = 8, PANEL = 32, TAPS = 16, GROUP = 32, SUM = 5 };
 
-/* Four neighbours of a point on a smaller map, and how far it is from the first. */
+/* A row of an enlarged map: its height is mixed already, its width is still the small map's and one more. */
 typedef struct {
-    const float *corner[4];
-    float down, right;
-} Between;
+    float *values;
+    int32_t *left; /* by column of the result: the pixel on its left */
+    float *share;  /* and how far it is from that one */
+} Line;
 
 void *grow(Scratch *scratch, size_t size) {
     if (scratch->size < size) {
@@ -53,57 +55,91 @@ static inline __attribute__((always_inline)) void multiply(
     for (int m = 0; m < ROWS; m++) sums[m][0] = low[m], sums[m][1] = high[m];
 }
 
-static Between between(const Map *map, const Conv *conv, int row, int column) {
-    const float y = conv->out_height > 1 ? (float)row * (map->height - 1) / (conv->out_height - 1) : 0;
-    const float x = conv->out_width > 1 ? (float)column * (map->width - 1) / (conv->out_width - 1) : 0;
-    const int top = (int)y, left = (int)x;
-    const int bottom = top + (top + 1 < map->height), right = left + (left + 1 < map->width);
-    const size_t channels = conv->out_channels;
-    const float *upper = map->values + (size_t)top * map->width * channels;
-    const float *lower = map->values + (size_t)bottom * map->width * channels;
-    return (Between){{upper + left * channels, upper + right * channels, lower + left * channels, lower + right * channels},
-                     y - top, x - left};
+static size_t bytes_of_line(const Map *map, const Conv *conv) {
+    const size_t values = sizeof(float) * (map->width + 1) * conv->out_channels;
+    return values + (sizeof(int32_t) + sizeof(float)) * conv->out_width;
 }
 
-static inline __m512 mixed(const Between *at, int channel) {
-    const __m512 right = _mm512_set1_ps(at->right), down = _mm512_set1_ps(at->down);
-    const __m512 a = _mm512_loadu_ps(at->corner[0] + channel), b = _mm512_loadu_ps(at->corner[1] + channel);
-    const __m512 c = _mm512_loadu_ps(at->corner[2] + channel), d = _mm512_loadu_ps(at->corner[3] + channel);
-    const __m512 upper = _mm512_fmadd_ps(right, _mm512_sub_ps(b, a), a);
-    const __m512 lower = _mm512_fmadd_ps(right, _mm512_sub_ps(d, c), c);
-    return _mm512_fmadd_ps(down, _mm512_sub_ps(lower, upper), upper);
+/* Where a point of an enlarged line lies on the small line: the pixel before it and the distance from that. */
+static float place_on(int point, int points, int pixels, int32_t *before) {
+    const float at = points > 1 ? (float)point * (pixels - 1) / (points - 1) : 0;
+    *before = (int32_t)at < pixels - 1 ? (int32_t)at : pixels - 1;
+    return at - *before;
 }
 
-/* Adds bias, shortcut and enlarged maps to 32 channels of one pixel, rectifies, and stores them. */
-static inline __attribute__((always_inline)) void finish(const Conv *conv, int row, int column, int channel, __m512 value[2]) {
+static Line mix_line(const Map *map, const Conv *conv, int row, uint8_t *memory) {
+    const size_t channels = conv->out_channels, length = map->width * channels;
+    Line line = {(float *)memory, NULL, NULL};
+    line.left = (int32_t *)(line.values + length + channels), line.share = (float *)(line.left + conv->out_width);
+    int32_t top;
+    const float down = place_on(row, conv->out_height, map->height, &top);
+    const float *upper = map->values + top * length, *lower = top + 1 < map->height ? upper + length : upper;
+    for (size_t i = 0; i < length; i++) line.values[i] = upper[i] + down * (lower[i] - upper[i]);
+    memcpy(line.values + length, line.values + length - channels, sizeof(float) * channels);
+    for (int x = 0; x < conv->out_width; x++) line.share[x] = place_on(x, conv->out_width, map->width, &line.left[x]);
+    return line;
+}
+
+/* Adds shortcut and maps to 32 channels of one pixel, rectifies, and stores them. Without lines, maps have its size. */
+static inline __attribute__((always_inline)) void finish(
+    const Conv *conv, int row, int column, int channel, const Line *lines, __m512 value[2]) {
     const size_t pixel = (size_t)row * conv->out_width + column;
-    Between at[2];
-    for (int map = 0; map < conv->maps; map++) at[map] = between(&conv->added[map], conv, row, column);
+    if (conv->shortcut) {
+        const uint8_t *stored = conv->shortcut + pixel * conv->out_channels + channel;
 #pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) {
-        const int c = channel + 16 * half;
-        __m512 made = _mm512_add_ps(value[half], _mm512_loadu_ps(conv->bias + c));
-        if (conv->shortcut) {
-            const __m128i stored = _mm_loadu_si128((const __m128i *)(conv->shortcut + pixel * conv->out_channels + c));
-            made = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(stored)), _mm512_loadu_ps(conv->shortcut_scale + c), made);
+        for (int half = 0; half < 2; half++) {
+            const __m512i whole = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(stored + 16 * half)));
+            const __m512 scale = _mm512_loadu_ps(conv->shortcut_scale + channel + 16 * half);
+            value[half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, value[half]);
         }
-        for (int map = 0; map < conv->maps; map++) made = _mm512_add_ps(made, mixed(&at[map], c));
-        made = _mm512_max_ps(made, _mm512_mul_ps(made, _mm512_set1_ps(conv->slope)));
-        if (conv->is_float) {
-            _mm512_storeu_ps((float *)conv->out + pixel * conv->out_stride + c, made);
-            continue;
-        }
-        made = _mm512_add_ps(made, _mm512_loadu_ps(conv->zero + c));
-        const __m512i whole = _mm512_max_epi32(_mm512_cvtps_epi32(made), _mm512_setzero_si512());
-        _mm_storeu_si128((__m128i *)((uint8_t *)conv->out + pixel * conv->out_stride + c), _mm512_cvtusepi32_epi8(whole));
     }
+    for (int map = 0; map < conv->maps; map++)
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++) {
+            const int c = channel + 16 * half;
+            if (!lines) {
+                const __m512 same = _mm512_loadu_ps(conv->added[map].values + pixel * conv->out_channels + c);
+                value[half] = _mm512_add_ps(value[half], same);
+                continue;
+            }
+            const float *left = lines[map].values + (size_t)lines[map].left[column] * conv->out_channels + c;
+            const __m512 first = _mm512_loadu_ps(left), second = _mm512_loadu_ps(left + conv->out_channels);
+            const __m512 share = _mm512_set1_ps(lines[map].share[column]);
+            value[half] = _mm512_add_ps(value[half], _mm512_fmadd_ps(share, _mm512_sub_ps(second, first), first));
+        }
+    if (conv->is_float) {
+        float *out = (float *)conv->out + pixel * conv->out_stride + channel;
+        _mm512_storeu_ps(out, value[0]), _mm512_storeu_ps(out + 16, value[1]);
+        return;
+    }
+    if (conv->slope != 0) {
+        /* Behind a rectifier, 0 is stored as 0. */
+        const __m512 slope = _mm512_set1_ps(conv->slope);
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; half++)
+            value[half] = _mm512_add_ps(_mm512_max_ps(value[half], _mm512_mul_ps(value[half], slope)),
+                                        _mm512_loadu_ps(conv->zero + channel + 16 * half));
+    }
+    /* Saturating twice, from 32 bits to 16 with a sign and from there to 8 without one, is the rectifier. */
+    const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(value[0]), _mm512_cvtps_epi32(value[1]));
+    const __m256i bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(
+        _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words), _mm512_setzero_si512()));
+    _mm256_storeu_si256((__m256i *)((uint8_t *)conv->out + pixel * conv->out_stride + channel), bytes);
 }
 
 void convolve_row(const Conv *conv, int row, Scratch *scratch) {
     const int taps = conv->kernel * conv->kernel, blocks = (conv->out_width + ROWS - 1) / ROWS;
     const int padding = conv->dilation * (conv->kernel / 2), quads = conv->channels / 4;
-    const uint8_t **table = grow(scratch, sizeof(*table) * taps * blocks * ROWS);
-    if (!table) return;
+    const size_t table_bytes = sizeof(const uint8_t *) * taps * blocks * ROWS;
+    size_t bytes = table_bytes;
+    for (int map = 0; map < conv->maps; map++) bytes += bytes_of_line(&conv->added[map], conv);
+    uint8_t *memory = grow(scratch, bytes);
+    if (!memory) return;
+    const uint8_t **table = (const uint8_t **)memory;
+    memory += table_bytes;
+    Line lines[2];
+    for (int map = 0; map < conv->maps; map++, memory += bytes_of_line(&conv->added[map - 1], conv))
+        lines[map] = mix_line(&conv->added[map], conv, row, memory);
     for (int block = 0; block < blocks; block++)
         for (int tap = 0; tap < taps; tap++)
             for (int m = 0; m < ROWS; m++) {
@@ -116,13 +152,16 @@ void convolve_row(const Conv *conv, int row, Scratch *scratch) {
     for (int channel = 0; channel < conv->out_channels; channel += PANEL) {
         const int8_t *weights = conv->weights + (size_t)channel * taps * conv->channels;
         const __m512 scale[2] = {_mm512_loadu_ps(conv->scale + channel), _mm512_loadu_ps(conv->scale + channel + 16)};
+        const __m512 bias[2] = {_mm512_loadu_ps(conv->bias + channel), _mm512_loadu_ps(conv->bias + channel + 16)};
         for (int block = 0; block < blocks; block++) {
             __m512i sums[ROWS][2];
             multiply(table + block * taps * ROWS, taps, quads, weights, NULL, sums);
             for (int m = 0; m < ROWS && block * ROWS + m < conv->out_width; m++) {
                 __m512 value[2];
-                for (int half = 0; half < 2; half++) value[half] = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][half]), scale[half]);
-                finish(conv, row, block * ROWS + m, channel, value);
+                #pragma GCC unroll 2
+                for (int half = 0; half < 2; half++)
+                    value[half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[m][half]), scale[half], bias[half]);
+                finish(conv, row, block * ROWS + m, channel, lines, value);
             }
         }
     }
@@ -222,16 +261,18 @@ void winograd_rows(const Conv *conv, int unit, Scratch *scratch) {
                         part[0][x] = _mm512_add_ps(_mm512_add_ps(p[0], p[1]), p[2]);
                         part[1][x] = _mm512_sub_ps(_mm512_sub_ps(p[1], p[2]), p[3]);
                     }
+                    const __m512 bias = _mm512_loadu_ps(conv->bias + channel + 16 * half);
 #pragma GCC unroll 2
                     for (int y = 0; y < 2; y++) {
-                        made[y][0][half] = _mm512_add_ps(_mm512_add_ps(part[y][0], part[y][1]), part[y][2]);
-                        made[y][1][half] = _mm512_sub_ps(_mm512_sub_ps(part[y][1], part[y][2]), part[y][3]);
+                        const __m512 middle = _mm512_add_ps(part[y][1], bias), last = _mm512_sub_ps(bias, part[y][2]);
+                        made[y][0][half] = _mm512_add_ps(_mm512_add_ps(part[y][0], middle), part[y][2]);
+                        made[y][1][half] = _mm512_add_ps(_mm512_sub_ps(part[y][1], part[y][3]), last);
                     }
                 }
                 for (int y = 0; y < 2; y++)
                     for (int x = 0; x < 2; x++)
                         if (row + d * y < conv->out_height && column + d * x < conv->out_width)
-                            finish(conv, row + d * y, column + d * x, channel, made[y][x]);
+                            finish(conv, row + d * y, column + d * x, channel, NULL, made[y][x]);
             }
         }
 }

@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ class NativeProgram:
 
     def run(self, bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Shapes: bgr (n,n,3) → logits (C,h,w)."""
-        self._maps["pixels"][:, :, :3] = bgr
+        # The fourth lane has no weights.
+        cv2.cvtColor(bgr, cv2.COLOR_BGR2BGRA, dst=self._maps["pixels"])
         if self._library.run_steps(ctypes.addressof(self._table), len(self._table), self._threads):
             raise MemoryError("no memory for the network's maps")
         return np.ascontiguousarray(self._maps[self._result][:, :, : self._classes].transpose(2, 0, 1))

@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 import pytest
-from checkpoints import random_state, save
 from PIL import Image
 from pydantic import ValidationError
 
@@ -14,6 +13,7 @@ from sagemaker_models.schp.labels import ATR, PASCAL
 from sagemaker_models.schp.model import Schp, SchpParameters
 from sagemaker_models.schp.postprocess import labels_of
 from sagemaker_models.serving.model import ModelError, Request, WeightsInvalid
+from tests.schp.checkpoints import random_state, save
 
 
 class Halves:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from checkpoints import network_of, random_state
 
 from sagemaker_models.schp import backends, choose, plan
 from sagemaker_models.schp.checkpoint import Checkpoint
@@ -16,6 +15,7 @@ from sagemaker_models.schp.labels import DataSet
 from sagemaker_models.schp.native import library
 from sagemaker_models.schp.preprocess import normalise
 from sagemaker_models.schp.ranges import calibrate
+from tests.schp.checkpoints import network_of, random_state
 
 SMALL = {"blocks": (1, 1, 2, 1), "width": 16}
 SIZE = 96

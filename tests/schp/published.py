@@ -94,7 +94,7 @@ def affine(width, height, size):
     """From three points: the centre, one above it, and one beside it."""
     side = max(width - 1, height - 1)
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
-    source = np.array([centre, centre + [0, -side / 2], centre + [-side / 2, -side / 2]], np.float32)
+    source = np.array([centre, centre - (0, side / 2), centre - (side / 2, side / 2)], np.float32)
     middle = (size - 1) / 2
     target = np.array([[middle, middle], [middle, 0], [0, 0]], np.float32)
     return cv2.getAffineTransform(source, target)

@@ -5,10 +5,10 @@ import re
 
 import pytest
 import torch
-from checkpoints import random_state, save
 
 from sagemaker_models.schp.checkpoint import find_checkpoint, read_checkpoint
 from sagemaker_models.serving.model import WeightsInvalid
+from tests.schp.checkpoints import random_state, save
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from published import affine, postprocess, preprocess, up
 
 from sagemaker_models.schp.figures import draw_figure
 from sagemaker_models.schp.masks import bounds_of, cover, encode_flat, encode_photo, mask_of
 from sagemaker_models.schp.native import decide, library
 from sagemaker_models.schp.postprocess import DECIDED_PX, labels_of
 from sagemaker_models.schp.preprocess import Letterbox, letterbox, normalise
+from tests.schp.published import affine, postprocess, preprocess, up
 
 SIZES = [(512, 512), (640, 480), (481, 641), (37, 1000), (1000, 1), (1, 300), (2, 2), (3, 2), (1500, 1100)]
 

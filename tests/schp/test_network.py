@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from checkpoints import network_of, random_state
-from published import PublishedNetwork
 
 from sagemaker_models.schp.network import AbsNorm, Network
 from sagemaker_models.schp.plan import plan_of
 from sagemaker_models.schp.program import Program
+from tests.schp.checkpoints import network_of, random_state
+from tests.schp.published import PublishedNetwork
 
 SMALL = {"blocks": (2, 1, 2, 2), "width": 8}
 
