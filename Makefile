@@ -57,7 +57,7 @@ stop:
 	@if [ -x $(VENV)/python ]; then $(VENV)/python -m local stop; else echo "nothing is installed, so nothing runs"; fi
 
 test: setup lint .build/models/ready
-	$(VENV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		tests/stack tests/contract tests/unit tests/serving tests/wire
 	$(MODELS) -m pytest tests/schp
 

@@ -15,6 +15,7 @@
     │   ├── ImageTooLarge
     │   ├── ImageUnreadable
     │   ├── ImageShapeRefused
+    │   ├── LabelsRefused
     │   ├── NoFaceFound
     │   ├── NoFaceMatched
     │   ├── FaceUnfit
@@ -183,6 +184,13 @@ class ImageShapeRefused(CallerError):
 
     sentence = "The image's shape is refused: {reason}"
     remedy = "Send a picture with sides of at least 15 px and an aspect ratio of at most 16:1."
+
+
+class LabelsRefused(CallerError):
+    """The labels of a region are none of those that the model's checkpoint was trained for."""
+
+    sentence = "The labels are refused: {reason}"
+    remedy = "Publish a checkpoint of the data set that the regions are meant for; body masks need ATR's."
 
 
 class NoFaceFound(CallerError):

@@ -12,8 +12,8 @@ from local.environment import checkpoint_folder
 from local.place import ROOT, Place
 from local.processes import Background, NotStarted, stamp_of
 
-#: A real checkpoint is read, hashed and warmed up in this time, seconds.
-LOAD_S = 120.0
+#: A real checkpoint is read, calibrated and compared in half a minute on two idle cores, seconds.
+LOAD_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,17 @@ DOCKERFILE = "containers/model_server/Dockerfile"
 Platform = Literal["cpu", "cuda"]
 
 
-def contents(platform: Platform) -> tuple[str, ...]:
-    """Return what the Dockerfile may copy; it is little, for whatever lies in it changes every model's endpoint."""
-    return (
-        "backlot/__init__.py",
-        "backlot/settings.py",
-        "containers/model_server",
-        "requirements/serving.txt",
-        f"requirements/models-{platform}.txt",
-        "sagemaker_models",
-    )
+#: What the Dockerfile may copy; it is little, for whatever lies in it changes every model's endpoint.
+CONTENTS = (
+    "backlot/__init__.py",
+    "backlot/assets.py",
+    "backlot/errors.py",
+    "backlot/images",
+    "backlot/settings.py",
+    "containers/model_server",
+    "requirements/models.txt",
+    "sagemaker_models",
+)
 
 
 class ModelImage(Construct):
@@ -36,7 +37,7 @@ class ModelImage(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
-        let_in = sorted({part for path in contents(platform) for part in (path.split("/")[0], path, f"{path}/**")})
+        let_in = sorted({part for path in CONTENTS for part in (path.split("/")[0], path, f"{path}/**")})
         self._asset = ecr_assets.DockerImageAsset(
             self,
             "Asset",

@@ -182,7 +182,7 @@ def _answer(request: Request) -> Outputs | ModelError:
     regions: dict[str, list[int]] = REGIONS | (request.parameters.regions or {})
     foreign = sorted({label for labels in regions.values() for label in labels} - set(range(1, LABELS)))
     if foreign:
-        return ModelError("LabelsRefused", f"The label sets do not fit the model: ATR has no {foreign}.")
+        return ModelError("LabelsRefused", f"The labels are refused: ATR has no {foreign}.")
     try:
         picture = flatten(decode(request.inputs["image"]).pixels).convert("RGB")
     except CallerError as error:

@@ -80,6 +80,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint({key: value.float() for key, value in state.items()}, data_set, sha256)
 
 
+def check(path: Path) -> dict[str, Any]:
+    """Check a checkpoint before it is published.
+
+    Args:
+        path: the file, or a folder that holds it alone.
+
+    Returns:
+        What it is: its data set, classes and hash.
+
+    Raises:
+        WeightsInvalid: as for `read_checkpoint`.
+    """
+    checkpoint = read_checkpoint(find_checkpoint(path) if path.is_dir() else path)
+    found = checkpoint.data_set
+    return {"data_set": found.name, "classes": found.classes, "sha256": checkpoint.sha256}
+
+
 def hash_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:

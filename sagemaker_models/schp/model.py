@@ -95,7 +95,7 @@ class Schp:
         choice, data_set, config = self._ready()
         regions = config.regions[data_set.name] | (request.parameters.regions or {})
         if problem := foreign_labels(regions, data_set):
-            return ModelError("LabelsRefused", f"The label sets do not fit the model: {problem}.")
+            return ModelError("LabelsRefused", f"The labels are refused: {problem}.")
         try:
             rgb = _pixels(request.inputs["image"])
         except CallerError as error:

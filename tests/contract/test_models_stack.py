@@ -13,7 +13,7 @@ from aws_cdk.assertions import Match, Template
 from backlot import assets
 from cdk.checkpoints import CHECKPOINTS, Checkpoints
 from cdk.config import DEV, PROD, HeavyModel, LightModel, Stage
-from cdk.constructs.model_image import DOCKERFILE, contents
+from cdk.constructs.model_image import CONTENTS, DOCKERFILE
 from cdk.packaging import ROOT
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
@@ -360,7 +360,7 @@ def test_image_is_made_of_what_the_server_needs_and_nothing_else(assembly):
         if path.is_file()
     }
     assert bool(files) is not assembly.stage.emulated
-    assert {name for name in files if not name.startswith(contents("cpu"))} == set()
+    assert {name for name in files if not name.startswith(CONTENTS)} == set()
     assert not [name for name in files if name.endswith(".pyc")]
 
 
@@ -374,17 +374,17 @@ def test_image_holds_all_of_ours_that_models_import():
         files = {f"{name}.py" if (ROOT / f"{name}.py").exists() else f"{name}/__init__.py" for name in modules}
         left += files - seen
     assert "backlot/settings.py" in seen
-    assert {path for path in seen if not path.startswith(contents("cpu"))} == set()
+    assert {path for path in seen if not path.startswith(CONTENTS)} == set()
 
 
-@pytest.mark.parametrize("platform", ["cpu", "cuda"])
-def test_dockerfile_copies_nothing_that_is_not_sent_to_docker(platform):
+def test_dockerfile_copies_nothing_that_is_not_sent_to_docker():
     lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / DOCKERFILE).read_text(), re.MULTILINE)
     words = [[word for word in line.split() if not word.startswith("--")] for line in lines]
     sources = {source.rstrip("/") for line in words for source in line[:-1]}
-    sent = {above for each in contents(platform) for above in (each, *map(str, PurePosixPath(each).parents))}
+    sent = {above for each in CONTENTS for above in (each, *map(str, PurePosixPath(each).parents))}
     assert "sagemaker_models" in sources
-    assert {source for source in sources if not fnmatch.filter(sent, source)} == set()
+    kept = {source for source in sources if fnmatch.filter(sent, source) or source.startswith(CONTENTS)}
+    assert kept == sources
 
 
 def test_image_is_built_for_the_platform_by_the_dockerfiles_own_argument(assembly):

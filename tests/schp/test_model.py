@@ -89,7 +89,7 @@ def test_run_with_foreign_labels_is_refused_with_a_sentence(model, labels):
     made = run(model, encoded(photo()), regions={"upper": labels})
     assert isinstance(made, ModelError)
     assert made.code == "LabelsRefused"
-    assert made.message.startswith("The label sets do not fit the model: upper")
+    assert made.message.startswith("The labels are refused: upper")
 
 
 def test_run_rectangle_covers_the_box_of_the_region_in_the_photo(model):

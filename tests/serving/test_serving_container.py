@@ -38,7 +38,10 @@ def only(name: str) -> str:
 
 
 def copies() -> list[tuple[list[str], str]]:
-    return [(parts[:-1], parts[-1]) for parts in (each.split() for each in every("COPY"))]
+    """Return what is copied from the repository into the image itself, and where to."""
+    _, _, image = (FOLDER / "Dockerfile").read_text().partition("slim-bookworm")
+    copied = [each.split() for each in every("COPY") if each in " ".join(image.split())]
+    return [(parts[:-1], parts[-1]) for parts in copied if not parts[0].startswith("--from")]
 
 
 def locked(lock: str) -> dict[str, str]:
@@ -48,7 +51,27 @@ def locked(lock: str) -> dict[str, str]:
 
 
 def test_base_image_is_pinned_to_the_python_of_the_locks():
-    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", only("FROM"))
+    compiler, image = every("FROM")
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", image)
+    assert compiler == image.replace("-slim", "") + " AS kernels"
+
+
+def test_kernels_are_compiled_from_what_is_copied_for_them(tmp_path):
+    """The compiler's stage has no package of the locks."""
+    sources = [each.split() for each in every("COPY") if each.split()[-1].startswith("/build/")]
+    for source, target in sources:
+        place = tmp_path / target.removeprefix("/build/")
+        if source.endswith("/"):
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__", "built"))
+        else:
+            place.mkdir(parents=True)
+            shutil.copy(ROOT / source, place)
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    command = [sys.executable, "-S", "-m", "sagemaker_models.schp.native"]
+    subprocess.run(command, cwd=tmp_path, env=inherited(), check=True)
+    (built,) = (tmp_path / "sagemaker_models" / "schp" / "native" / "built").glob("*.so")
+    assert built.stat().st_size > 0
 
 
 def test_everything_that_is_copied_exists_and_reaches_the_builder():
@@ -93,12 +116,16 @@ def test_server_imports_only_what_its_lock_installs():
 def test_lock_of_the_server_agrees_with_that_of_development():
     development = locked("dev.txt")
     assert {name: development.get(name) for name in locked("serving.txt")} == locked("serving.txt")
+    assert locked("serving.txt").items() <= locked("models.txt").items()
 
 
 def test_packages_are_installed_by_their_hashes():
     installs = [each for each in every("RUN") if "pip install" in each]
     assert installs
-    assert all("--require-hashes --no-deps" in each and '-r "${lock}"' in each for each in installs)
+    commands = [each.strip() for each in installs[0].split(";") if "pip install" in each]
+    assert [each for each in commands if "--require-hashes --no-deps" not in each and "torch==" not in each] == []
+    versions = {word for each in commands for word in each.split() if word.startswith("torch==")}
+    assert versions == {re.search(r"torch==\S+", (ROOT / "Makefile").read_text())[0]}
 
 
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DIFFUSERS_OFFLINE"])

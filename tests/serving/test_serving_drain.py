@@ -5,15 +5,16 @@ from tests.serving.servers import until
 
 def test_sigterm_finishes_what_runs_and_takes_nothing_new(start):
     server = start("Gated", max_concurrent=1, max_queue=1).until_ready()
-    taken = [server.ask_later(wishes={"gate": "open"}), server.ask_later()]
+    running = server.ask_later(wishes={"gate": "open"})
     until(lambda: server.entered("open"))
+    waiting = server.ask_later()
     server.until_full()
     server.terminate()
     until(lambda: server.ping() == (503, {"status": "draining", "reason": "the server is ending"}))
     refused = server.ask()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "Draining")
     server.open_gate("open")
-    assert [each.result().status_code for each in taken] == [200, 200]
+    assert [each.result().status_code for each in (running, waiting)] == [200, 200]
     assert server.exit_code() == 0
 
 
