@@ -10,7 +10,7 @@ STAGE ?= dev
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
 export CDK_DISABLE_CLI_TELEMETRY = true
 
-.PHONY: demo up stop test lint fix synth deploy publish-model bench lock clean setup
+.PHONY: demo up stop test lint fix synth deploy models publish-model bench lock clean setup
 
 setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
 
@@ -76,6 +76,8 @@ synth: setup
 deploy: setup
 	node_modules/.bin/cdk bootstrap --no-notices -c stage=$(STAGE)
 	node_modules/.bin/cdk deploy --all --no-notices -c stage=$(STAGE) --concurrency 3
+
+models: .build/models/ready
 
 publish-model: setup .build/models/ready
 	$(VENV)/python -m cdk.publishing --model "$(MODEL)" --stage $(STAGE) --weights "$(WEIGHTS)"
