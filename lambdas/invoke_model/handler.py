@@ -9,34 +9,26 @@ Retries: transient errors by the state machine, with a new message; a lost funct
 Idempotency: task id and step, in the step ledger; a model is not asked again while it may be at work.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from backlot.aws.clients import client
+from backlot.aws.deliveries import Delivery, take
 from backlot.aws.sqs import Queue
 from backlot.model_lane import compose
-from backlot.steps import WAITING, StepRunner, WorkItem
+from backlot.steps import Outcome, StepRunner, WorkItem
 from lambdas.invoke_model.settings import Settings
 
 logger = Logger()
 tracer = Tracer()
-processor = SqsFifoPartialProcessor()
-
-#: A lease outlives the function by this much, seconds, so that it cannot end while its holder is still at work.
-LEASE_MARGIN_S = 5
-
-#: After how long a message is tried again that failed for a reason of ours, seconds: 5, 10, 20 …
-FIRST_RETRY_S = 5
-
-
-class ComesBack(Exception):
-    """The message stays in the queue; raised to report it as not done."""
+# A batch is one message: a message that is given back has none behind it that could overtake it.
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @dataclass(frozen=True)
@@ -56,24 +48,13 @@ def _deps() -> Deps:
 
 def run_item(record: SQSRecord, lambda_context: LambdaContext) -> None:
     """Do one message, or give it back for a later time."""
-    receives = int(record.attributes.approximate_receive_count)
-    try:
-        item = WorkItem.model_validate_json(record.body)
-        logger.append_keys(task_id=item.task_id, operation=item.operation, step=item.step)
-        outcome = _deps().runner.run(
-            item,
-            receipt=f"{record.message_id}/{lambda_context.aws_request_id}",
-            sent_ms=int(record.attributes.sent_timestamp),
-            lease_ms=lambda_context.get_remaining_time_in_millis() + LEASE_MARGIN_S * 1000,
-        )
-    except Exception:
-        logger.exception("step given back", receives=receives)
-        _deps().queue.delay(record.receipt_handle, FIRST_RETRY_S * 2 ** (receives - 1))
-        raise
-    if outcome.kind == WAITING:
-        _deps().queue.delay(record.receipt_handle, outcome.wait_ms // 1000 + 1)
-        raise ComesBack(f"another delivery is at work for {outcome.wait_ms} ms at most")
-    logger.info("step handed over", outcome=outcome.kind, error=outcome.error_name, receives=receives)
+    take(record, lambda_context, queue=_deps().queue, run=_run, logger=logger)
+
+
+def _run(body: str, delivery: Delivery) -> Outcome:
+    item = WorkItem.model_validate_json(body)
+    logger.append_keys(task_id=item.task_id, operation=item.operation, step=item.step)
+    return _deps().runner.run(item, **asdict(delivery))
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import SNSEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
+from backlot.aws.deliveries import LEASE_MARGIN_S
 from backlot.clock import now_ms
 from backlot.model_lane import compose
 from backlot.model_results import ModelResults, Notification
@@ -22,9 +23,6 @@ from lambdas.receive_model_result.settings import Settings
 
 logger = Logger()
 tracer = Tracer()
-
-#: A lease outlives the function by this much, seconds, so that it cannot end while its holder is still at work.
-LEASE_MARGIN_S = 5
 
 
 @cache

@@ -13,6 +13,9 @@ from backlot.model_results import ModelResults, Notification, StillHeld
 from backlot.operations.body_masks import BodyMasksRequest
 from backlot.providers.mask_assets import MaskAssets
 from backlot.steps import ANSWERED, DROPPED, PUT_OFF, JobPolicy, StepDeps, StepRunner, WorkItem
+from lambdas.invoke_model import handler as invoke_model
+from lambdas.receive_model_result import handler as receive_model_result
+from tests.unit.api import CONTEXT
 from tests.unit.fakes import Clock, Hosts, Objects, Pacing, ProviderKeys, Tasks, Tokens
 from tests.unit.ledger import Ledger
 from tests.unit.pictures import plain
@@ -357,3 +360,62 @@ def test_delivery_of_a_stage_without_a_service_says_so(clock):
 def test_delivery_reads_masks_only(clock):
     stolen = MASKS | {"upper": f"{CDN}/faces/a.jpg"}
     assert deliver(delivering(clock), delivery(masks=stolen)).error_name == "Unexpected"
+
+
+class Queue:
+    def __init__(self) -> None:
+        self.delays: dict[str, int] = {}
+
+    def delay(self, receipt_handle: str, seconds: int) -> None:
+        self.delays[receipt_handle] = seconds
+
+
+def hand_over(body: str) -> list[dict[str, str]]:
+    record = {
+        "messageId": "message-1",
+        "receiptHandle": "receipt-1",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0", "MessageGroupId": "user"},
+        "eventSource": "aws:sqs",
+    }
+    return invoke_model.handler({"Records": [record]}, CONTEXT)["batchItemFailures"]
+
+
+def test_function_that_asked_takes_the_message_from_the_queue(lane, monkeypatch):
+    queue = Queue()
+    monkeypatch.setattr(invoke_model, "_deps", lambda: invoke_model.Deps(lane.runner, queue))
+
+    assert hand_over(item().model_dump_json()) == []
+    assert len(lane.runtime.asked) == 1
+    assert queue.delays == {}
+
+
+def test_function_that_cannot_read_a_message_gives_it_back(lane, monkeypatch):
+    queue = Queue()
+    monkeypatch.setattr(invoke_model, "_deps", lambda: invoke_model.Deps(lane.runner, queue))
+
+    assert hand_over("hello") == [{"itemIdentifier": "message-1"}]
+    assert queue.delays == {"receipt-1": 5}
+
+
+def hear(*messages: str) -> None:
+    records = [{"Sns": {"MessageId": f"note-{number}", "Message": text}} for number, text in enumerate(messages)]
+    receive_model_result.handler({"Records": records}, CONTEXT)
+
+
+def test_function_that_hears_of_an_answer_goes_on_with_its_step(lane, monkeypatch):
+    monkeypatch.setattr(receive_model_result, "_deps", lambda: lane.results)
+    lane.bring(item())
+    asked = lane.runtime.asked[0]
+    location = f"s3://assets/model-results/{asked['InferenceId']}.out"
+    lane.objects.kept[location.removeprefix("s3://assets/")] = json.dumps(an_answer(lane)).encode()
+    told = {
+        "invocationStatus": "Completed",
+        "inferenceId": asked["InferenceId"],
+        "requestParameters": {"inputLocation": asked["InputLocation"], "endpointName": "e"},
+        "responseParameters": {"outputLocation": location, "contentType": "application/json"},
+        "eventSource": "aws:sagemaker",
+    }
+    hear("hello", json.dumps({"inferenceId": "x"}), json.dumps(told))
+
+    assert lane.tokens.answers["token"][0] == "done"
