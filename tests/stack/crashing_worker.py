@@ -11,6 +11,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from backlot.aws.deliveries import LEASE_MARGIN_S
 from lambdas.run_paid_step import handler as worker
 
 #: How long after the last moment of the call it was noted, seconds; the stand-in takes longer to answer.
@@ -64,7 +65,7 @@ def main() -> None:
         memory_limit_in_mb=2048,
         invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:run_paid_step",
         aws_request_id=str(os.getpid()),
-        get_remaining_time_in_millis=lambda: LEASE_MS - worker.LEASE_MARGIN_S * 1000,
+        get_remaining_time_in_millis=lambda: LEASE_MS - LEASE_MARGIN_S * 1000,
     )
     answer = worker.handler(json.load(sys.stdin), context)
     print(json.dumps({"answer": answer}), file=sys.__stdout__)
