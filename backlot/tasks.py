@@ -259,7 +259,7 @@ class Task(BaseModel):
         error_message: that error's sentence.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     task_id: str
     operation: str

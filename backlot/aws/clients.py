@@ -1,5 +1,6 @@
 """Clients of AWS services: made here, so that nothing outside this package imports boto3."""
 
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -13,6 +14,24 @@ def client(service: str) -> Any:
         service: as boto3 calls it: `dynamodb`, `stepfunctions`.
     """
     return boto3.client(service)
+
+
+class ClientWhenNeeded:
+    """A client that is made when it is first used, so that a cold start does not pay for what few requests need.
+
+    Args:
+        service: as boto3 calls it.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    @cached_property
+    def _client(self) -> Any:
+        return client(self._service)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
 
 
 def unrepeated_client(service: str) -> Any:

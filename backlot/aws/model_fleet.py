@@ -1,8 +1,6 @@
 """SageMaker's account of an endpoint: whether it serves, with how many instances, since when."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,17 +25,13 @@ class ModelFleet:
     """An endpoint.
 
     Args:
-        make_client: makes a boto3 SageMaker client; called when first needed.
+        client: a boto3 SageMaker client.
         endpoint: its name.
     """
 
-    def __init__(self, make_client: Callable[[], Any], endpoint: str) -> None:
-        self._make_client = make_client
+    def __init__(self, client: Any, endpoint: str) -> None:
+        self._client = client
         self._endpoint = endpoint
-
-    @cached_property
-    def _client(self) -> Any:
-        return self._make_client()
 
     def state(self) -> FleetState:
         """Return its state; that of an endpoint which does not exist if SageMaker cannot be asked."""

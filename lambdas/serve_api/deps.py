@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backlot.aws.clients import client, s3_client
+from backlot.aws.clients import ClientWhenNeeded, client, s3_client
 from backlot.aws.cloudwatch import OperationMetrics
 from backlot.aws.counters import Counters
 from backlot.aws.dynamodb import Table
@@ -71,7 +71,7 @@ def compose(settings: Settings) -> Deps:
         keys=DynamoSubmissionKeys(once),
         executions=Executions(client("stepfunctions"), settings.state_machine_prefix),
         images=images,
-        faces=Faces(Bucket(client("s3"), settings.bucket), DynamoFaceMemory(once), settings.bucket, now_ms),
+        faces=Faces(Bucket(ClientWhenNeeded("s3"), settings.bucket), DynamoFaceMemory(once), settings.bucket, now_ms),
         clock=now_ms,
         days=settings.task_days,
     )
@@ -83,12 +83,12 @@ def compose(settings: Settings) -> Deps:
         tasks=tasks,
         task_table=task_table,
         submissions=submissions,
-        queue=Queue(client("sqs"), settings.queue_url),
+        queue=Queue(ClientWhenNeeded("sqs"), settings.queue_url),
         keys=ProviderKeyStatus(secrets, settings.provider_secrets_prefix),
         metrics=OperationMetrics(),
         webhooks=WebhookSecret(secrets, settings.webhook_secret),
         counters=Counters(once),
-        fleet=ModelFleet(lambda: client("sagemaker"), settings.model_endpoint),
+        fleet=ModelFleet(ClientWhenNeeded("sagemaker"), settings.model_endpoint),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
         clock=now_ms,
     )

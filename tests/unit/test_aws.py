@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
+from backlot.aws import clients
 from backlot.aws.dynamodb import Refused, Table
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeys, ProviderKeyStatus, variable
@@ -227,3 +228,14 @@ def test_submission_key_is_bound_to_one_task(refused):
     keys = DynamoSubmissionKeys(Table(answering("dynamodb", answer), "keys", "id"))
 
     assert keys.claim("key", task_id="mine", fingerprint="mine", now_s=0, life_s=1) == ("first", "print")
+
+
+def test_client_when_needed_is_made_once_and_not_before(monkeypatch):
+    made = []
+    monkeypatch.setattr(clients, "client", lambda service: made.append(service) or answering("sqs"))
+    later = clients.ClientWhenNeeded("sqs")
+    assert made == []
+
+    assert later.meta.service_model.service_name == "sqs"
+    assert later.meta.service_model.service_name == "sqs"
+    assert made == ["sqs"]

@@ -181,10 +181,10 @@ def test_fleet_tells_its_instances():
         }
     }
     client = answering("sagemaker", described)
-    assert ModelFleet(lambda: client, "e").state() == FleetState(True, 2, 1_795_255_200)
+    assert ModelFleet(client, "e").state() == FleetState(True, 2, 1_795_255_200)
 
 
 def test_fleet_that_does_not_exist_serves_nothing():
     client = answering("sagemaker", ("describe_endpoint:ValidationException", 400))
-    assert ModelFleet(lambda: client, "e").state() == FleetState()
-    assert ModelFleet(lambda: unreachable("sagemaker"), "e").state() == FleetState()
+    assert ModelFleet(client, "e").state() == FleetState()
+    assert ModelFleet(unreachable("sagemaker"), "e").state() == FleetState()
