@@ -1,5 +1,13 @@
 """Options of the tests."""
 
+import gc
+
+import lambdas
+
+# The functions look for garbage seldom, so that they start faster; tests want it found where it was made.
+assert lambdas
+gc.set_threshold(700, 10, 10)
+
 
 def pytest_addoption(parser) -> None:
     parser.addoption("--crash-runs", type=int, default=3, help="how many workers are killed at each point of a step")
