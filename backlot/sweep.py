@@ -11,7 +11,7 @@ from backlot.clock import Clock
 from backlot.errors import DeadLettered
 from backlot.faces import KEEP_S
 from backlot.operations import Lane, operation_named
-from backlot.steps import Running, WorkItem
+from backlot.steps import OWN_MODELS, Running, WorkItem
 from backlot.submission import Executions, start
 from backlot.tasks import Task
 
@@ -23,9 +23,6 @@ MAX_TASKS, MAX_MESSAGES = 100, 500
 
 #: After how long a model that is at work is looked at, seconds.
 SILENT_AFTER_S = 60
-
-#: The provider's name in the ledger for models of our own.
-MODELS = "sagemaker"
 
 #: For how long dead letters are hidden while a sweep reads them, seconds.
 HIDDEN_S = 50
@@ -155,7 +152,7 @@ class Sweep:
             operation = operation_named(task.operation)
             for step in operation.steps if operation.lane is Lane.MODEL else ():
                 running = self.steps.running(task.task_id, step)
-                if running is not None and running.provider == MODELS:
+                if running is not None and running.provider == OWN_MODELS:
                     self.looks.send_in_turn(running.item)
                     looked_for += 1
         return looked_for

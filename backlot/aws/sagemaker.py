@@ -20,7 +20,7 @@ from backlot.errors import (
     ModelUnavailable,
     error_class,
 )
-from backlot.steps import Holder, Job
+from backlot.steps import OWN_MODELS, Holder, Job
 
 #: Requests and answers are places and numbers; anything larger is not one, bytes.
 MAX_ANSWER_BYTES = 4_000_000
@@ -116,7 +116,7 @@ class SageMaker:
     Source: botocore 1.44.5's model of SageMaker's runtime, and SageMaker's developer guide, read 2026-11-20.
     """
 
-    name = "sagemaker"
+    name = OWN_MODELS
 
     def __init__(self, runtime: Any, objects: Objects, bucket: str, endpoints: dict[str, Endpoint]) -> None:
         self._runtime = runtime

@@ -5,6 +5,7 @@ A step `mask-face` is the module `mask_face` of this package, which defines `STE
 
 from backlot.steps._jobs import JobPolicy, ResultAddress, webhook_address
 from backlot.steps._ledger import Adopted, Holder, Job, JobAnswers, LeaseLost, Running, StepLedger
+from backlot.steps._models import NAME as OWN_MODELS
 from backlot.steps._runner import ANSWERED, DROPPED, PUT_OFF, WAITING, Outcome, StepRunner, step_named
 from backlot.steps._step import AFTER_PAYING_S, Step, StepDeps, StepRun, Stopwatch
 from backlot.work_items import Cancellation, WorkItem
@@ -13,6 +14,7 @@ __all__ = [
     "AFTER_PAYING_S",
     "ANSWERED",
     "DROPPED",
+    "OWN_MODELS",
     "PUT_OFF",
     "WAITING",
     "Adopted",

@@ -7,18 +7,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from backlot.assets import FACE_PREFIX
+from backlot.assets import FACE_PREFIX, MODEL_FAILURE_PREFIX, MODEL_REQUEST_PREFIX, MODEL_RESULT_PREFIX
 from backlot.image_urls import READABLE_PREFIXES
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept, accept_warning, accept_wildcards
 
 #: What the CDN serves to everybody who knows an object's name; uploads are read by the workers only.
 PUBLIC_PREFIXES = tuple(prefix for prefix in READABLE_PREFIXES if prefix != "uploads/")
-
-#: What is said between us and the models: requests, answers, and what SageMaker says of requests that failed.
-MODEL_REQUEST_PREFIX = "model-requests/"
-MODEL_RESULT_PREFIX = "model-results/"
-MODEL_FAILURE_PREFIX = "model-failures/"
 
 
 class AssetStore(Construct):

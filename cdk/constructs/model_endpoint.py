@@ -9,9 +9,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from backlot.assets import MODEL_FAILURE_PREFIX, MODEL_RESULT_PREFIX
 from cdk.checkpoints import weights_prefix
 from cdk.config import Stage
-from cdk.constructs.asset_store import MODEL_FAILURE_PREFIX, MODEL_RESULT_PREFIX, AssetStore
+from cdk.constructs.asset_store import AssetStore
 from cdk.constructs.model_image import ModelImage
 from cdk.constructs.model_role import ModelRole
 

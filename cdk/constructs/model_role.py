@@ -6,15 +6,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from backlot.assets import MODEL_FAILURE_PREFIX, MODEL_REQUEST_PREFIX, MODEL_RESULT_PREFIX
 from cdk.checkpoints import MODEL_PREFIX
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept
-from cdk.constructs.asset_store import (
-    MODEL_FAILURE_PREFIX,
-    MODEL_REQUEST_PREFIX,
-    MODEL_RESULT_PREFIX,
-    AssetStore,
-)
+from cdk.constructs.asset_store import AssetStore
 from cdk.constructs.python_function import RETENTION
 
 

@@ -13,7 +13,7 @@ from constructs import Construct
 
 from cdk.checkpoints import Checkpoint
 from cdk.config import Stage
-from cdk.constructs.model_endpoint import AsyncEndpoint, endpoint_name
+from cdk.constructs.model_endpoint import AsyncEndpoint, endpoint_arn, endpoint_name
 from cdk.constructs.model_image import ModelImage
 from cdk.stacks.storage import StorageStack
 
@@ -86,11 +86,7 @@ class ModelsStack(CdkStack):
 
     def grant_invoke(self, role: iam.Role) -> None:
         """Let a function of another stack send requests to all models of the stage, by their names."""
-        stack = CdkStack.of(role)
-        names = [self.endpoint_name(model) for model in sorted(self._stage.models)]
-        endpoints = [
-            f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:endpoint/{name}" for name in names
-        ]
+        endpoints = [endpoint_arn(role, self._stage, model) for model in sorted(self._stage.models)]
         role.add_to_policy(iam.PolicyStatement(actions=["sagemaker:InvokeEndpointAsync"], resources=endpoints))
 
     def alarms(self, scope: Construct) -> list[cloudwatch.Alarm]:

@@ -29,7 +29,7 @@ from cdk.config import Stage
 from cdk.constructs.acknowledged import accept_wildcards
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.machine import machine_arn
-from cdk.constructs.model_endpoint import endpoint_arn, endpoint_name
+from cdk.constructs.model_endpoint import endpoint_name
 from cdk.constructs.operation_machine import OperationMachine
 from cdk.constructs.provider_secrets import ProviderSecrets
 from cdk.constructs.public_url import public_url_arn, public_url_parameter
@@ -203,12 +203,7 @@ class WorkStack(CdkStack):
             environment={**self._model_environment(), "QUEUE_URL": self.model_tasks.queue.queue_url},
         )
         self._let_run_models(asker)
-        asker.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["sagemaker:InvokeEndpointAsync"],
-                resources=[endpoint_arn(self, self._stage, name) for name in self._stage.models],
-            )
-        )
+        self._models.grant_invoke(asker.role)
         asker.function.add_event_source(
             event_sources.SqsEventSource(self.model_tasks.queue, batch_size=1, report_batch_item_failures=True)
         )

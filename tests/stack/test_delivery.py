@@ -37,16 +37,6 @@ def test_hundred_tasks_with_every_message_twice_are_done_and_paid_once(studio, a
     assert studio.depth("CpuTasksDlqUrl") == 0
 
 
-def kill_worker(studio) -> None:
-    """Kill the processes that run the worker, as Lambda's host would vanish."""
-    leader = psutil.Process(int((studio.place.run / "ministack.pid").read_text().split()[0]))
-    name = studio.function("RunPaidStep")
-    victims = [child for child in leader.children(recursive=True) if name in str(child.environ())]
-    assert victims
-    for victim in victims:
-        victim.kill()
-
-
 @pytest.fixture
 def impatient_queue(studio):
     """Let messages of vanished workers come back after seconds instead of minutes."""
@@ -62,7 +52,7 @@ def test_worker_killed_while_the_provider_works_does_not_pay_twice(studio, astro
     with studio.changed_function("RunPaidStep", timeout_s=3):
         task_id = studio.submit("face-mask", {"image_url": astronaut})
         until(lambda: studio.calls().get("dashscope") == 1, "the paid call")
-        kill_worker(studio)
+        studio.kill_workers()
         task = studio.finish(task_id)
 
     assert (task["status"], task["error_detail"]["code"]) == ("failed", "MAYBE_PAID")
@@ -76,7 +66,7 @@ def test_worker_killed_after_the_answer_goes_on_with_it(studio, astronaut, hoppe
         task_id = studio.submit("full-face-swap", body)
         until(lambda: studio.calls().get("ark-results") == 1, "the download")
         time.sleep(0.2)
-        kill_worker(studio)
+        studio.kill_workers()
         task = studio.finish(task_id)
 
     assert task["status"] == "completed"

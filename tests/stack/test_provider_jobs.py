@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 
 import httpx
-import psutil
 import pytest
 
 from tests.stack.portraits import BROKEN, bought, execution, jobs_of, request
@@ -29,15 +28,6 @@ def visibility(studio, seconds: int) -> Iterator[None]:
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
     yield
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "600"})
-
-
-def kill_worker(studio) -> None:
-    leader = psutil.Process(int((studio.place.run / "ministack.pid").read_text().split()[0]))
-    name = studio.function("RunPaidStep")
-    victims = [child for child in leader.children(recursive=True) if name in str(child.environ())]
-    assert victims
-    for victim in victims:
-        victim.kill()
 
 
 def test_lost_webhook_is_made_up_for_by_looking(studio, eager):
@@ -102,7 +92,7 @@ def test_worker_killed_while_it_submits_does_not_buy_twice(studio, impatient_que
     with studio.changed_function("RunPaidStep", timeout_s=8, JOB_FIRST_LOOK_S="1"):
         task_id = studio.submit("identity-portrait", request(enable_harmonization=False))
         until(lambda: bought(studio) == 1, "the submission")
-        kill_worker(studio)
+        studio.kill_workers()
         task = studio.finish(task_id)
 
     assert task["status"] == "completed"
@@ -148,7 +138,7 @@ def test_worker_killed_with_the_result_goes_on_with_it(studio, impatient_queue):
     with studio.changed_function("RunPaidStep", timeout_s=8):
         task_id = studio.submit("identity-portrait", request(enable_harmonization=False))
         until(lambda: studio.calls().get("fal-files") == 1, "the download")
-        kill_worker(studio)
+        studio.kill_workers()
         task = studio.finish(task_id)
 
     assert task["status"] == "completed"
