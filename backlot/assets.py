@@ -14,6 +14,7 @@ MASK_PREFIX = "images/face_swap/"
 SEEDREAM_PREFIX = "seedream/"
 PORTRAIT_PREFIX = "portraits/"
 BODY_MASK_PREFIX = "images/body_masks/"
+COMFYUI_PREFIX = "images/comfyui-results/"
 
 #: What models of our own are asked, and where SageMaker puts what they answer; all below the account's own eyes.
 MODEL_REQUEST_PREFIX = "model-requests/"
@@ -63,3 +64,12 @@ def result_key(prefix: str, task_id: str, step: str, created_ms: int, content_ty
 def is_mask_key(key: str | None) -> bool:
     """Tell whether an object key is that of a masked picture of ours."""
     return key is not None and _MASK_KEY.fullmatch(key) is not None
+
+
+def comfyui_key(operation: str, task_id: str, suffix: str) -> str:
+    """Name an object of a task on the GPU lane: `images/comfyui-results/<operation>/<task id><suffix>`.
+
+    Args:
+        suffix: tells the task's objects apart and says their type: `.png`, `-2.png`, `-preview.jpg`.
+    """
+    return f"{COMFYUI_PREFIX}{operation}/{task_id}{suffix}"

@@ -21,6 +21,8 @@
     │   ├── FaceUnfit
     │   ├── FaceForgotten
     │   ├── FaceIndexOutOfRange
+    │   ├── WorkflowRefused
+    │   ├── NothingMade
     │   └── ContentRefused
     ├── TransientError              the same step may succeed later; retried by the state machine
     │   ├── ProviderThrottled
@@ -36,6 +38,11 @@
         ├── ModelRefused
         ├── ModelFailed
         ├── ModelTimedOut
+        ├── WorkflowFailed
+        ├── GpuOutOfMemory
+        ├── WorkflowStalled
+        ├── WorkflowTimedOut
+        ├── ComfyuiCrashed
         ├── DeadLettered
         ├── NotStarted
         ├── QueueFull
@@ -228,6 +235,20 @@ class FaceIndexOutOfRange(CallerError):
     remedy = "Count faces from 0 in the detector's order, and stay below their number."
 
 
+class WorkflowRefused(CallerError):
+    """A ComfyUI workflow names nodes, inputs or values that are not allowed or do not exist."""
+
+    sentence = "The workflow cannot be run: {problems}"
+    remedy = "Correct the nodes and inputs that are named, or ask the operator to allow the node class."
+
+
+class NothingMade(CallerError):
+    """A workflow ran to its end and stored nothing."""
+
+    sentence = "The workflow ran, but made no picture and no other file"
+    remedy = "Give it a node that saves its output, such as SaveImage."
+
+
 class ContentRefused(CallerError):
     """A provider's moderation refused the input or the output; final."""
 
@@ -321,6 +342,44 @@ class ModelTimedOut(DefectError):
 
     sentence = "The model {model} was not done within {limit_s} s"
     remedy = "Submit again; if it repeats, the operator has to look at the endpoint's instances."
+    retry = True
+
+
+class WorkflowFailed(DefectError):
+    """A node of a workflow broke while it ran."""
+
+    sentence = "Node {node} ({node_class}) failed: {reason}"
+    remedy = "Check the node's inputs; if they are right, the operator finds the traceback in the worker's log."
+    retry = True
+
+
+class GpuOutOfMemory(DefectError):
+    """The GPU's memory does not suffice for a workflow, not even with nothing else in it."""
+
+    sentence = "Node {node} ({node_class}) needs more memory than the GPU has"
+    remedy = "Send smaller pictures or fewer of them, or ask the operator for larger GPUs."
+
+
+class WorkflowStalled(DefectError):
+    """ComfyUI stopped making progress with a workflow."""
+
+    sentence = "ComfyUI made no progress for {limit_s} s in node {node}"
+    remedy = "Submit again; if it repeats, the operator finds the reason in ComfyUI's log."
+    retry = True
+
+
+class WorkflowTimedOut(DefectError):
+    """A workflow took longer on the GPU than the stage allows."""
+
+    sentence = "The workflow was not done after {limit_s} s"
+    remedy = "Ask for fewer steps or smaller pictures, or ask the operator for a higher limit."
+
+
+class ComfyuiCrashed(DefectError):
+    """ComfyUI died as often as we try, always with this workflow."""
+
+    sentence = "ComfyUI died {times} times while it ran the workflow"
+    remedy = "Submit again; if it repeats, the operator finds the reason in ComfyUI's log."
     retry = True
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from backlot.errors import BacklotError, Unexpected, error_class
 
@@ -128,6 +128,20 @@ class MadeImage(BaseModel):
     content_type: str
 
 
+class MadeFile(BaseModel):
+    """A file that was made and stored and is no picture: a video, an animation, a sound.
+
+    Args:
+        result_url: on the CDN.
+        content_type: as its name says.
+        size_bytes: of the file.
+    """
+
+    result_url: str
+    content_type: str
+    size_bytes: int
+
+
 class ImageError(BaseModel):
     """Why a picture was not made.
 
@@ -156,7 +170,8 @@ class StepOutput(BaseModel):
 
     Args:
         step: the step's name.
-        images: what it made, in the provider's order; at least one was made.
+        images: the pictures that it made, in the provider's order; of these and `files`, at least one was made.
+        files: what else it made.
         provider: whose API was called; empty for a step that calls none.
         model: as the provider's answer names it.
         cost: what the provider charged.
@@ -166,6 +181,7 @@ class StepOutput(BaseModel):
 
     step: str
     images: list[MadeImage | FailedImage]
+    files: list[MadeFile] = []
     provider: str
     model: str
     cost: list[CostItem]
@@ -180,47 +196,73 @@ class StepOutput(BaseModel):
             return values | {"images": [{name: values.get(name) for name in MadeImage.model_fields}]}
         return values
 
-    @field_validator("images")
-    @classmethod
-    def _something_was_made(cls, images: list[MadeImage | FailedImage]) -> list[MadeImage | FailedImage]:
-        if not any(isinstance(image, MadeImage) for image in images):
-            raise ValueError("no image was made")
-        return images
+    @model_validator(mode="after")
+    def _something_was_made(self) -> Self:
+        if not (self.made or self.files):
+            raise ValueError("nothing was made")
+        return self
 
     @property
     def made(self) -> list[MadeImage]:
         """The pictures that were made."""
         return [image for image in self.images if isinstance(image, MadeImage)]
 
+    @property
+    def first(self) -> MadeImage | MadeFile:
+        """The first picture, or the first file if there is no picture."""
+        return self.made[0] if self.made else self.files[0]
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def result_url(self) -> str:
-        """The first picture on the CDN."""
-        return self.made[0].result_url
+        """Of the first picture or file, on the CDN."""
+        return self.first.result_url
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def width(self) -> int:
-        """Of the first picture, pixels."""
-        return self.made[0].width
+    def width(self) -> int | None:
+        """Of the first picture, pixels; None without one."""
+        return self.made[0].width if self.made else None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
-    def height(self) -> int:
-        """Of the first picture, pixels."""
-        return self.made[0].height
+    def height(self) -> int | None:
+        """Of the first picture, pixels; None without one."""
+        return self.made[0].height if self.made else None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def content_type(self) -> str:
-        """Of the first picture."""
-        return self.made[0].content_type
+        """Of the first picture or file."""
+        return self.first.content_type
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cost_usd(self) -> float:
         """Sum of `cost`, US dollars."""
         return round(sum(item.usd for item in self.cost), 9)
+
+
+class Progress(BaseModel):
+    """How far a task on a GPU is.
+
+    Args:
+        value: done of the whole, 0 to 1; never falls while an attempt runs.
+        node: id of the graph's node that is at work.
+        node_class: of that node.
+        step: of the node's own steps, how many are done.
+        steps: how many it has; None if it does not count.
+        preview_url: the picture as it is now, if the request asked for previews; the same URL shows later ones.
+        at_ms: when this was seen, Unix milliseconds.
+    """
+
+    value: float = Field(ge=0, le=1)
+    node: str | None = None
+    node_class: str | None = None
+    step: int | None = None
+    steps: int | None = None
+    preview_url: str | None = None
+    at_ms: int
 
 
 class Delivery(BaseModel):
@@ -255,6 +297,7 @@ class Task(BaseModel):
         callback_url: who is told when it has ended.
         deliveries: the attempts to tell.
         steps: outputs of the steps that were done, in their order.
+        progress: how far its worker has said it is.
         error_name: name of the error that ended it, see `backlot.errors`.
         error_message: that error's sentence.
     """
@@ -278,6 +321,7 @@ class Task(BaseModel):
     deliveries: list[Delivery] = Field(default_factory=list)
     result_url: str | None = None
     steps: list[StepOutput] = Field(default_factory=list)
+    progress: Progress | None = None
     error_name: str | None = None
     error_message: str | None = None
 
@@ -311,18 +355,21 @@ class Task(BaseModel):
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Task":
-        """Read an item of `task_store`: `request` and `steps` are JSON texts, numbers Decimals, the expiry `ttl`."""
+        """Read an item of `task_store`: requests, steps and progress are JSON, numbers Decimals, the expiry `ttl`."""
         values: dict[str, Any] = {
             key: int(value) if isinstance(value, Decimal) else value for key, value in record.items()
         }
         values["expires_at"] = values.pop("ttl")
         values["request"] = json.loads(values["request"])
         values["steps"] = json.loads(values.get("steps") or "[]")
+        values["progress"] = json.loads(values.get("progress") or "null")
         return cls.model_validate(values)
 
     def record(self) -> dict[str, Any]:
         """Return the item that `task_store` keeps; what is not known yet is absent."""
-        values = self.model_dump(mode="json", exclude_none=True, exclude={"steps", "expires_at", "deliveries"})
+        values = self.model_dump(
+            mode="json", exclude_none=True, exclude={"steps", "expires_at", "deliveries", "progress"}
+        )
         return values | {"request": json.dumps(self.request, ensure_ascii=False), "ttl": self.expires_at}
 
     @property

@@ -6,7 +6,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from backlot.errors import BacklotError
-from backlot.tasks import CostItem, Delivery, FailedImage, MadeImage, Status, StepOutput, StepTimings, Task
+from backlot.tasks import (
+    CostItem,
+    Delivery,
+    FailedImage,
+    MadeFile,
+    MadeImage,
+    Progress,
+    Status,
+    StepOutput,
+    StepTimings,
+    Task,
+)
 
 
 class View(BaseModel):
@@ -68,12 +79,13 @@ class ResultView(View):
     """What a completed task made."""
 
     result_url: str
-    width: int = Field(description="Pixels.")
-    height: int = Field(description="Pixels.")
+    width: int | None = Field(description="Pixels; null if it is no picture.")
+    height: int | None = Field(description="Pixels; null if it is no picture.")
     content_type: str
     images: list[MadeImage | FailedImage] = Field(
         description="Every picture in the provider's order; the first that was made is also described beside this."
     )
+    files: list[MadeFile] = Field(description="Videos, animations and sounds.")
     provider: str
     model: str
     cost_usd: float = Field(description="What the providers charged for all steps, US dollars.")
@@ -89,6 +101,7 @@ class ResultView(View):
             height=last.height,
             content_type=last.content_type,
             images=last.images,
+            files=last.files,
             provider=last.provider,
             model=last.model,
             cost_usd=task.cost_usd or 0.0,
@@ -121,6 +134,7 @@ class _NewKeys(View):
     operation: str
     result: ResultView | None
     error_detail: ErrorDetail | None
+    progress: Progress | None = Field(description="How far a task on a GPU is; null while nothing was heard of it.")
     timings: TaskTimings
     cost_usd: float | None = Field(description="What the providers have charged so far, US dollars.")
     cost: list[CostItem] = Field(description="The same, item by item.")
@@ -252,6 +266,7 @@ def _new_keys(task: Task) -> dict[str, Any]:
         "operation": task.operation,
         "result": ResultView.of(task, task.steps) if task.status is Status.COMPLETED and task.steps else None,
         "error_detail": ErrorDetail.of(error, task.public_error_message or "") if error else None,
+        "progress": task.progress,
         "timings": TaskTimings.of(task),
         "cost_usd": task.cost_usd,
         "cost": [item for step in task.steps for item in step.cost],

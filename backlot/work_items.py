@@ -15,6 +15,7 @@ class WorkItem(BaseModel):
         input: the step's own input, checked by the step's model.
         turn: how often this attempt was put off; each time it is sent again with the next number.
         first_sent_ms: when the first of these messages was sent, Unix milliseconds; None in the first.
+        crashes: how often ComfyUI has died with this attempt.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -27,6 +28,7 @@ class WorkItem(BaseModel):
     input: dict[str, Any]
     turn: int = 0
     first_sent_ms: int | None = None
+    crashes: int = 0
 
     @property
     def retries(self) -> int:

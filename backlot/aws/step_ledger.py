@@ -86,6 +86,10 @@ class DynamoStepLedger:
             answered_ms=int(written.get("answered_ms", 0)),
         )
 
+    def renew(self, holder: Holder, *, now_ms: int, lease_ms: int) -> None:
+        """Hold the step for longer; LeaseLost if another worker has taken it since."""
+        self._write(holder, "SET lease_until_ms = :until", {":until": now_ms + lease_ms})
+
     def paying(self, holder: Holder, provider: str) -> None:
         """Note that a paid call is about to be sent to a provider; refused when the lease has run out."""
         self._write(

@@ -145,6 +145,9 @@ class StepLedger(Protocol):
     def claim(self, holder: Holder, *, now_ms: int, lease_ms: int) -> Claim:
         """Take the step if nobody has it, or tell why not."""
 
+    def renew(self, holder: Holder, *, now_ms: int, lease_ms: int) -> None:
+        """Hold the step for longer."""
+
     def paying(self, holder: Holder, provider: str) -> None:
         """Note that a paid call is about to be sent to a provider."""
 

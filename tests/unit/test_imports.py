@@ -28,6 +28,7 @@ ONLY_IN = {
     "botocore": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
     "httpx": ("backlot/providers",),
     "httpcore": ("backlot/providers",),
+    "aiohttp": ("backlot/comfyui",),
     "requests": (),
     "urllib3": (),
     "urllib.request": (),
@@ -41,6 +42,7 @@ DOMAIN = {"pydantic", "pydantic_core", "PIL"}
 DOMAIN_ADAPTERS = {
     "backlot/aws": {"boto3", "botocore", "tenacity", "aws_lambda_powertools"},
     "backlot/providers": {"httpx", "httpcore", "nacl"},
+    "backlot/comfyui": {"aiohttp"},
 }
 
 DEPLOYED = ("backlot", "lambdas", "containers", "sagemaker_models", "client")

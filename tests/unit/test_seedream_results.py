@@ -263,7 +263,7 @@ def test_record_of_a_step_of_one_picture_is_read():
 
 @pytest.mark.parametrize("images", [[], [{"error": {"code": "X", "message": "y"}}]])
 def test_step_that_made_nothing_has_no_output(images):
-    with pytest.raises(ValidationError, match="no image was made"):
+    with pytest.raises(ValidationError, match="nothing was made"):
         StepOutput(step="s", images=images, provider="p", model="m", cost=[], detail={})
 
 

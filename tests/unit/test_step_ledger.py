@@ -102,3 +102,8 @@ def test_claim_after_another_attempt_ended_is_held_as_long_as_somebody_works():
 def test_write_after_another_worker_took_the_step_is_refused(write):
     with pytest.raises(LeaseLost):
         write(ledger(refused(state={"S": "claimed"}, receipt={"S": "another"})))
+
+
+def test_lease_that_another_worker_has_is_not_renewed():
+    with pytest.raises(LeaseLost):
+        ledger(refused(state={"S": "claimed"})).renew(HOLDER, now_ms=NOW_MS, lease_ms=1000)

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backlot.assets import comfyui_key
 from backlot.tasks import (
     CostItem,
+    MadeFile,
+    Progress,
     Status,
     StepOutput,
     Task,
@@ -168,3 +171,26 @@ def test_cursor_that_is_none_is_a_value_error(text):
 def test_execution_name_says_task_and_retry(retries, name):
     assert TASK.model_copy(update={"retries": retries}).execution_name == name
     assert parse_execution_name(name) == (TASK.task_id, retries)
+
+
+def test_output_of_a_step_that_made_no_picture_describes_its_first_file():
+    video = MadeFile(result_url="https://cdn.example.com/images/a.mp4", content_type="video/mp4", size_bytes=9)
+    output = StepOutput(step="s", images=[], files=[video], provider="", model="m", cost=[], detail={})
+
+    assert (output.result_url, output.content_type, output.width, output.height) == (
+        video.result_url,
+        "video/mp4",
+        None,
+        None,
+    )
+
+
+def test_progress_is_read_as_the_worker_writes_it():
+    progress = Progress(value=0.4, node="14", node_class="KSampler", step=3, steps=8, at_ms=NOW_MS)
+    record = TASK.record() | {"progress": progress.model_dump_json(exclude_none=True)}
+
+    assert Task.from_record(record).progress == progress
+
+
+def test_key_of_a_gpu_tasks_object_is_named_after_the_task():
+    assert comfyui_key("camera-angle", "t", "-2.png") == "images/comfyui-results/camera-angle/t-2.png"

@@ -9,7 +9,10 @@ from tests.unit.work import CDN, TASK_ID, a_task
 
 OLD_TASK = {"task_id", "status", "job_type", "result_url", "error_message", "created_at", "updated_at"}
 OLD_JOB = {"job_id", "status", "result_url", "error"}
-NEW = {"operation", "result", "error_detail", "timings", "cost_usd", "expires_at", "callback_url", "deliveries", "cost"}
+NEW = {
+    *("operation", "result", "error_detail", "progress", "timings", "cost_usd", "cost", "expires_at", "callback_url"),
+    "deliveries",
+}
 
 
 def step(name: str, usd: float) -> StepOutput:
@@ -51,7 +54,7 @@ def test_view_of_a_pending_task_is_full_of_nulls():
 
     assert (view["task_id"], view["status"], view["job_type"]) == (TASK_ID, "pending", "/api/v1/face-mask/jobs")
     assert {key for key, value in view.items() if value is None} == {
-        *("result_url", "error_message", "result", "error_detail", "cost_usd", "callback_url"),
+        *("result_url", "error_message", "result", "error_detail", "progress", "cost_usd", "callback_url"),
     }
     assert view["timings"] == {"queued_s": None, "processing_s": None, "steps": {}}
 
