@@ -89,7 +89,11 @@ class Studio:
 
     @contextmanager
     def changed_function(self, part: str, *, timeout_s: int | None = None, **environment: str) -> Iterator[None]:
-        """Run with another time limit or other variables of a function."""
+        """Run with another time limit or other variables of a function, and with nothing left of earlier tests.
+
+        The emulator loses a message that a process gets while it is replaced.
+        """
+        self.purge()
         name, lambda_ = self.function(part), self.aws("lambda")
         before = lambda_.get_function_configuration(FunctionName=name)
         variables = before["Environment"]["Variables"]
