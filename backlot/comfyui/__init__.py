@@ -1,0 +1,1 @@
+"""ComfyUI: its node classes, its graphs, and its HTTP and WebSocket protocol."""

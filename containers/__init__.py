@@ -1,0 +1,1 @@
+"""What our container images hold beside what they are built from."""
