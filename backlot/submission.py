@@ -102,8 +102,15 @@ class Submissions:
         Raises:
             IdempotencyKeyReused: the key was used by this owner with another request within the last day.
         """
-        values = self._values(request)
-        return self._submit(operation, values, owner=owner, idempotency_key=idempotency_key, life_s=KEY_LIFE_S)
+        return self._submit(
+            operation,
+            self._values(request),
+            # Not what was decided about it: a seed that is chosen for a request is another one each time it is sent.
+            asked=request.model_dump(mode="json"),
+            owner=owner,
+            idempotency_key=idempotency_key,
+            life_s=KEY_LIFE_S,
+        )
 
     def join(self, operation: Operation, request: OperationRequest, *, owner: str) -> Submission:
         """Store a task and start its execution, or join one of the same owner with the same content.
@@ -113,11 +120,11 @@ class Submissions:
         """
         values = self._values(request)
         key = _digest("join", operation.name, json.dumps(values, sort_keys=True))
-        joined = self._submit(operation, values, owner=owner, idempotency_key=key, life_s=JOIN_S)
+        joined = self._submit(operation, values, asked=values, owner=owner, idempotency_key=key, life_s=JOIN_S)
         task = joined.task
         if task.status is Status.CANCELLED:
             key = _digest(key, task.task_id)
-            return self._submit(operation, values, owner=owner, idempotency_key=key, life_s=JOIN_S)
+            return self._submit(operation, values, asked=values, owner=owner, idempotency_key=key, life_s=JOIN_S)
         if task.error is not None and task.error.retry:
             return Submission(self.retry(task), is_new=False, is_started=True)
         return joined
@@ -126,10 +133,17 @@ class Submissions:
         return request.resolved(self.images).kept(self.faces).model_dump(mode="json")
 
     def _submit(
-        self, operation: Operation, values: dict[str, Any], *, owner: str, idempotency_key: str | None, life_s: int
+        self,
+        operation: Operation,
+        values: dict[str, Any],
+        *,
+        asked: dict[str, Any],
+        owner: str,
+        idempotency_key: str | None,
+        life_s: int,
     ) -> Submission:
         now_ms = self.clock()
-        task_id = self._task_id(operation, values, owner, idempotency_key, life_s)
+        task_id = self._task_id(operation, asked, owner, idempotency_key, life_s)
         task = Task.submitted(
             task_id=task_id, operation=operation.name, owner=owner, request=values, now_ms=now_ms, days=self.days
         )
@@ -161,13 +175,13 @@ class Submissions:
         return reopened
 
     def _task_id(
-        self, operation: Operation, values: dict[str, Any], owner: str, idempotency_key: str | None, life_s: int
+        self, operation: Operation, asked: dict[str, Any], owner: str, idempotency_key: str | None, life_s: int
     ) -> str:
         """Return a new id, or the one that the idempotency key is bound to."""
         task_id = new_task_id()
         if idempotency_key is None:
             return task_id
-        fingerprint = _digest(operation.name, json.dumps(values, sort_keys=True))
+        fingerprint = _digest(operation.name, json.dumps(asked, sort_keys=True))
         bound_id, bound_fingerprint = self.keys.claim(
             _digest(owner, idempotency_key),
             task_id=task_id,
