@@ -52,6 +52,38 @@ _INTENSITIES = {"low": "dim, with deep shadows", "medium": "of medium strength",
 #: Up to which colour temperature light is called so, Kelvin.
 _TEMPERATURES = ((3300, "warm"), (4500, "slightly warm"), (6000, "neutral white"), (100_000, "cool"))
 
+#: Where the camera goes, for the LoRA of camera-angle, which was trained on the Chinese words. Source: its model card's
+#: phrases, and those of its demos.
+_VERTICAL = {
+    -2: "将镜头切换到贴地仰视视角 Turn the camera to an extreme low angle from the ground, looking up.",
+    -1: "将镜头向下移动 Move the camera down.",
+    1: "将镜头向上移动 Move the camera up.",
+    2: "将镜头转为俯视 Turn the camera to a top-down bird's-eye view.",
+}
+_HORIZONTAL = {
+    -2: "将镜头向左旋转90度 Rotate the camera 90 degrees to the left.",
+    -1: "将镜头向左旋转45度 Rotate the camera 45 degrees to the left.",
+    1: "将镜头向右旋转45度 Rotate the camera 45 degrees to the right.",
+    2: "将镜头向右旋转90度 Rotate the camera 90 degrees to the right.",
+}
+_ZOOM = {
+    -1: "将镜头向后移动 Move the camera back and show more of the surroundings.",
+    1: "将镜头向前移动 Move the camera forward.",
+}
+_SAME_VIEW = "保持画面不变 Keep the picture as it is."
+
+
+def camera(vertical: int, horizontal: int, zoom: int) -> str:
+    """Return the prompt that moves the camera.
+
+    Args:
+        vertical: -2, from the ground, to 2, from above.
+        horizontal: -2, 90 degrees to the left, to 2, 90 degrees to the right.
+        zoom: -1, back, to 1, forward.
+    """
+    moves = [_VERTICAL.get(vertical), _HORIZONTAL.get(horizontal), _ZOOM.get(zoom)]
+    return " ".join(filter(None, moves)) or _SAME_VIEW
+
 
 def lighting(direction: str | None, ambient: str | None, intensity: str | None, temperature_k: float | None) -> str:
     """Say in words how a picture is lit; an empty text if nothing is said about it.

@@ -1,7 +1,7 @@
 """The shapes in which tasks are answered: the replaced servers' keys, nulls included, and ours beside them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -224,12 +224,17 @@ class TaskPage(View):
     next_cursor: str | None = Field(description="Where the next page begins; null behind the last one.")
 
 
+#: The replaced GPU server's name of `result_url`.
+ResultS3Uri = Annotated[str | None, Field(description="The same URL; it never was an s3:// one.")]
+
+
 class JobView(_NewKeys):
     """A task as `GET /api/v1/jobs/{id}` answers it."""
 
     job_id: str
     status: Status
     result_url: str | None
+    result_s3_uri: ResultS3Uri
     error: str | None
 
     @classmethod
@@ -239,6 +244,7 @@ class JobView(_NewKeys):
             job_id=task.task_id,
             status=task.status,
             result_url=task.result_url,
+            result_s3_uri=task.result_url,
             error=task.public_error_message,
             **_new_keys(task),
         )
@@ -250,6 +256,7 @@ class SubmittedJob(View):
     job_id: str
     status: Status
     result_url: str | None
+    result_s3_uri: ResultS3Uri
     error: str | None
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backlot.comfyui.schemas import NodeSchemas
 from backlot.providers.seedream import EXTRA_IMAGE_S
 from backlot.seedream_models import MAX_PICTURES, MODELS, OFFERED
 from backlot.steps import AFTER_PAYING_S
@@ -282,6 +283,20 @@ def _schp(*, max_instances: int) -> LightModel:
     )
 
 
+class Gpu(_Config):
+    """The GPU lane: ComfyUI on hosts of its own.
+
+    Args:
+        visibility_s: after how long a message that nobody began with comes back.
+        max_receives: after how many receives it goes to the dead-letter queue.
+        node_classes: of ComfyUI's, that callers' graphs may use.
+    """
+
+    visibility_s: int = Field(default=300, ge=30, le=43_200)
+    max_receives: int = Field(default=3, ge=1, le=100)
+    node_classes: tuple[str, ...] = tuple(sorted(NodeSchemas.packaged().names))
+
+
 _ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=30)]
 
 
@@ -310,6 +325,7 @@ class Stage(_Config):
         sagemaker_url: where SageMaker answers; None for its own address.
         models: of our own, by name; those with a published checkpoint have an endpoint, see `cdk/checkpoints.json`.
         model_exchange_days: how long requests to models, and their answers, lie in the bucket.
+        gpu: the lane of ComfyUI.
         alarms: when they ring.
         platform: of the Lambda functions.
         snap_start: whether the API starts from a snapshot.
@@ -343,6 +359,7 @@ class Stage(_Config):
     sagemaker_url: str | None = None
     models: dict[_ModelName, ModelEndpoint] = {"schp": _schp(max_instances=4)}
     model_exchange_days: int = Field(default=3, ge=1, le=30)
+    gpu: Gpu = Gpu()
     alarms: Alarms = Alarms()
     platform: Platform = Platform()
     snap_start: bool = True

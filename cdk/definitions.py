@@ -1,6 +1,7 @@
 """Definitions of the operations' state machines: an operation's own file, completed with what all of them have.
 
-A file in `stepfunctions/` holds the operation's own states. A work state (`…waitForTaskToken`) says where its message
+A file in `stepfunctions/` holds the operation's own states; operations of the GPU lane that have none share
+`workflow.asl.json`, since a workflow is one step. A work state (`…waitForTaskToken`) says where its message
 goes, which step it names and with what input. `_shared.json` holds the rest: the message's identity, time limit,
 retries, the catch that keeps the input, the output that collects the steps, and the states that record how a task ends.
 """
@@ -8,10 +9,13 @@ retries, the catch that keeps the input, the output that collects the steps, and
 import json
 from typing import Any
 
-from backlot.operations import Operation
+from backlot.operations import Lane, Operation
 from cdk.packaging import ROOT
 
 FOLDER = ROOT / "stepfunctions"
+
+#: Name of the file of the GPU lane's operations.
+WORKFLOW = "workflow"
 
 
 def definition(operation: Operation) -> dict[str, Any]:
@@ -19,7 +23,7 @@ def definition(operation: Operation) -> dict[str, Any]:
 
     Whatever a work state says itself stays as it is.
     """
-    machine = read(operation.module)
+    machine = read(file_of(operation))
     shared = json.loads((FOLDER / "_shared.json").read_text("utf-8"))
     identity = {**shared["MessageBody"], "operation": operation.name}
     states = {
@@ -27,6 +31,12 @@ def definition(operation: Operation) -> dict[str, Any]:
         for name, state in machine["States"].items()
     }
     return {**machine, "States": {**states, **shared["States"]}}
+
+
+def file_of(operation: Operation) -> str:
+    """Return the name of the file with an operation's states."""
+    has_own = (FOLDER / f"{operation.module}.asl.json").exists()
+    return WORKFLOW if operation.lane is Lane.GPU and not has_own else operation.module
 
 
 def read(name: str) -> dict[str, Any]:

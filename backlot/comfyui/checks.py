@@ -125,7 +125,8 @@ class _Check:
         if not isinstance(name, str):
             yield Problem(node, None, "class_type has to name a node class")
         elif self.allowed is not None and name not in self.allowed:
-            yield Problem(node, None, f"class {name[:80]!r} is not allowed here{_meant(name, self.allowed)}")
+            hint = "" if name in self.schemas.names else _meant(name, self.allowed)
+            yield Problem(node, None, f"class {name[:80]!r} is not allowed here{hint}")
         elif self.schemas.is_complete and self.schemas.get(name) is None:
             yield Problem(node, None, f"this ComfyUI has no class {name[:80]!r}{_meant(name, self.schemas.names)}")
         elif not isinstance(inputs, dict):

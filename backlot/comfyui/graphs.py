@@ -12,7 +12,7 @@ from typing import Any
 from backlot.comfyui.checks import MAX_WHOLE_NUMBER, Graph, Problem, problems
 from backlot.errors import WorkflowRefused
 
-__all__ = ["RUN_WORKFLOW", "Binding", "Graph", "Job", "Problem", "Workflow", "filled", "job", "problems"]
+__all__ = ["RUN_WORKFLOW", "Binding", "Graph", "Job", "Problem", "Workflow", "bare", "filled", "job", "problems"]
 
 #: Name of the one step of every operation on the GPU lane.
 RUN_WORKFLOW = "run-workflow"
@@ -99,12 +99,11 @@ def filled(graph: Any, inputs: Any) -> tuple[Any, dict[str, str], list[Problem]]
         inputs: by `<node id>.<field>`: a literal, or `{"image_url": …}`.
 
     Returns:
-        A graph with the literals, whose nodes have nothing but `class_type` and `inputs`; the URLs of images; and
-        the inputs of nodes that do not exist.
+        The bare graph with the literals, the URLs of images, and the inputs of nodes that do not exist.
     """
     if not isinstance(graph, dict) or not isinstance(inputs, dict):
         return graph, {}, []
-    graph = {node: _bare(content) for node, content in graph.items()}
+    graph = bare(graph)
     uploads: dict[str, str] = {}
     found = []
     for place, value in inputs.items():
@@ -116,6 +115,11 @@ def filled(graph: Any, inputs: Any) -> tuple[Any, dict[str, str], list[Problem]]
         else:
             found.append(Problem(node, field or None, 'there is no such input; name it "<node id>.<field>"'))
     return graph, uploads, found
+
+
+def bare(graph: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a graph with what is run of it: editors add titles, positions and the like."""
+    return {node: _bare(content) for node, content in graph.items()}
 
 
 def _bare(content: Any) -> Any:

@@ -118,7 +118,9 @@ class NodeSchemas:
         self.is_complete = is_complete
         self.names = frozenset(classes)
         #: Types that come out of some class.
-        self.linked_types = frozenset().union(*(kind for each in classes.values() for kind in each.outputs))
+        self.linked_types = frozenset(
+            name for each in classes.values() for kind in each.outputs for name in kind if name != ANY_TYPE
+        )
 
     @classmethod
     def of(cls, object_info: dict[str, Any]) -> Self:
@@ -145,10 +147,8 @@ class NodeSchemas:
 
 
 def _parts(specification: Any) -> tuple[Any, dict[str, Any]]:
-    if not isinstance(specification, list) or not specification:
-        return specification, {}
-    options = specification[1] if len(specification) > 1 else None
-    return specification[0], options if isinstance(options, dict) else {}
+    kind, options, *_ = [*specification, None, None] if isinstance(specification, list) else (specification, None)
+    return kind, options if isinstance(options, dict) else {}
 
 
 def _type_names(kind: Any) -> frozenset[str]:

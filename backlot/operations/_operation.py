@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from backlot.errors import ImageTooLarge, ImageUnreadable, ImageUrlRefused
 from backlot.faces import FaceKeeper
@@ -38,16 +38,29 @@ class RequestContext:
         images: which image URLs may be fetched.
         inline: takes the images that the request carries itself; None where that is not possible.
         seedream: which of SeeDream's models may be asked.
+        node_classes: which classes of ComfyUI's a workflow may use; None for those that are packaged.
     """
 
     images: ImageUrlPolicy = field(default_factory=ImageUrlPolicy)
     inline: InlineImages | None = None
     seedream: OfferedModels = field(default_factory=OfferedModels)
+    node_classes: frozenset[str] | None = None
 
     @classmethod
     def of(cls, info: ValidationInfo) -> Self:
         """Return the context of a validation, or the strictest one where none was given."""
         return info.context if isinstance(info.context, cls) else cls()
+
+
+def problem(kind: str, sentence: str, place: tuple[int | str, ...], value: Any) -> InitErrorDetails:
+    """Return one of several problems of a field, or of a request."""
+    said = PydanticCustomError(kind, "{sentence}", {"sentence": sentence})
+    return InitErrorDetails(type=said, loc=place, input=value)
+
+
+def found_problems(error: ValidationError) -> list[InitErrorDetails]:
+    """Return the problems of a validation that goes on, in their own words."""
+    return [problem(each["type"], each["msg"], each["loc"], each["input"]) for each in error.errors(include_url=False)]
 
 
 def _checked_url(url: str, info: ValidationInfo) -> str:

@@ -7,7 +7,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from backlot.image_urls import ImageUrlPolicy
 from backlot.images.sizes import listed_size
-from backlot.operations._operation import ImageUrl, Lane, Operation, OperationRequest, Prompt
+from backlot.operations._operation import (
+    ImageUrl,
+    Lane,
+    Operation,
+    OperationRequest,
+    Prompt,
+    found_problems,
+    problem,
+)
 from backlot.operations._seedream import Model, Size, model_limits
 from backlot.operations.face_swap import swap_face_estimate
 from backlot.seedream_models import MAX_PICTURES, MODELS
@@ -36,23 +44,17 @@ def _checked_references(value: Any, read: ValidatorFunctionWrapHandler, info: Va
     if given > most:
         model = f"Model {limits.alias}" if limits else "The models"
         sentence = f"{model} can be given {most} reference pictures at most, these are {given}"
-        problems.append(_problem("too_many_references", sentence, (), value))
+        problems.append(problem("too_many_references", sentence, (), value))
     urls = None
     # A list beyond all limits is not looked through: it could name a million URLs.
     if given <= MOST_REFERENCES:
         try:
             urls = read(value)
         except ValidationError as error:
-            found = error.errors(include_url=False)
-            problems += [_problem(each["type"], each["msg"], each["loc"], each["input"]) for each in found]
+            problems += found_problems(error)
     if problems:
         raise ValidationError.from_exception_data("image_urls", problems)
     return urls
-
-
-def _problem(kind: str, sentence: str, place: tuple[int | str, ...], value: Any) -> InitErrorDetails:
-    said = PydanticCustomError(kind, "{sentence}", {"sentence": sentence})
-    return InitErrorDetails(type=said, loc=place, input=value)
 
 
 def _checked_ratio(ratio: AspectRatio | None, info: ValidationInfo) -> AspectRatio | None:

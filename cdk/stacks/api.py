@@ -80,6 +80,7 @@ class ApiStack(CdkStack):
                 "CORS_ORIGINS": ",".join(stage.cors_origins),
                 "TASK_DAYS": str(stage.result_days),
                 "QUEUE_MAX": json.dumps(stage.queue_max),
+                "NODE_CLASSES": json.dumps(stage.gpu.node_classes),
                 "DELIVERS_MASKS": "true" if stage.mask_assets_url else "false",
                 "MODEL_ENDPOINT": endpoint_name(stage, MODEL),
                 "MODEL_CONCURRENCY": str(stage.models[MODEL].concurrency),

@@ -50,6 +50,7 @@ class ObservabilityStack(CdkStack):
             self.topic.add_subscription(subscriptions.EmailSubscription(stage.alarms.email))
         alarms = [
             *work.cpu_tasks.alarms(self, age_s=stage.alarms.queue_age_s),
+            *work.gpu_tasks.alarms(self, age_s=stage.alarms.queue_age_s),
             *api.studio_api.alarms(self, errors=stage.alarms.api_5xx),
             *models.alarms(self),
             *(alarm for function in (*work.functions, *api.functions) for alarm in function.alarms(self)),

@@ -46,7 +46,7 @@ _FINAL = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 
 class WorkStack(CdkStack):
-    """The paid lane, and the lane of our own models."""
+    """The paid lane, the lane of our own models, and the queue and machines of the GPU lane."""
 
     def __init__(
         self,
@@ -82,6 +82,15 @@ class WorkStack(CdkStack):
             max_receives=stage.worker.max_receives,
             fifo=True,
         )
+        self.gpu_tasks = WorkQueue(
+            self,
+            "GpuTasks",
+            queue_name="gpu_tasks_queue",
+            suffix=stage.name_suffix,
+            visibility=Duration.seconds(stage.gpu.visibility_s),
+            max_receives=stage.gpu.max_receives,
+        )
+        self._queues = {"CpuTasks": self.cpu_tasks, "ModelTasks": self.model_tasks, "GpuTasks": self.gpu_tasks}
         self.machines = [
             OperationMachine(
                 self,
@@ -89,7 +98,7 @@ class WorkStack(CdkStack):
                 stage=stage,
                 operation=operation,
                 tables=storage.tables,
-                queues={"CpuTasksQueueUrl": self.cpu_tasks, "ModelTasksQueueUrl": self.model_tasks},
+                queues={f"{name}QueueUrl": queue for name, queue in self._queues.items()},
             )
             for operation in catalogue().values()
         ]
@@ -105,10 +114,9 @@ class WorkStack(CdkStack):
             self.webhooks.function,
         ]
         CfnOutput(self, "StateMachinePrefix", value=machine_arn(self, stage, ""))
-        CfnOutput(self, "CpuTasksQueueUrl", value=self.cpu_tasks.queue.queue_url)
-        CfnOutput(self, "CpuTasksDlqUrl", value=self.cpu_tasks.dead_letters.queue_url)
-        CfnOutput(self, "ModelTasksQueueUrl", value=self.model_tasks.queue.queue_url)
-        CfnOutput(self, "ModelTasksDlqUrl", value=self.model_tasks.dead_letters.queue_url)
+        for name, queue in self._queues.items():
+            CfnOutput(self, f"{name}QueueUrl", value=queue.queue.queue_url)
+            CfnOutput(self, f"{name}DlqUrl", value=queue.dead_letters.queue_url)
 
     def _worker(self) -> PythonFunction:
         stage, tables, assets = self._stage, self._storage.tables, self._storage.assets
@@ -277,9 +285,7 @@ class WorkStack(CdkStack):
             environment={
                 "TASK_STORE": tables.task_store.table_name,
                 "STATE_MACHINE_PREFIX": machine_arn(self, self._stage, ""),
-                "DEAD_LETTER_QUEUE_URLS": ",".join(
-                    queue.dead_letters.queue_url for queue in (self.cpu_tasks, self.model_tasks)
-                ),
+                "DEAD_LETTER_QUEUE_URLS": ",".join(queue.dead_letters.queue_url for queue in self._queues.values()),
                 "BUCKET": self._storage.assets.bucket.bucket_name,
                 "IDEMPOTENCY_TABLE": tables.idempotency.table_name,
                 "MODEL_QUEUE_URL": self.model_tasks.queue.queue_url,
@@ -296,7 +302,7 @@ class WorkStack(CdkStack):
         sweeper.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"],
-                resources=[queue.dead_letters.queue_arn for queue in (self.cpu_tasks, self.model_tasks)],
+                resources=[queue.dead_letters.queue_arn for queue in self._queues.values()],
             )
         )
         self._let_answer_tokens(sweeper)

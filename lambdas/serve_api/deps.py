@@ -7,6 +7,7 @@ from backlot.aws.cloudwatch import OperationMetrics
 from backlot.aws.counters import Counters
 from backlot.aws.dynamodb import Table
 from backlot.aws.face_memory import DynamoFaceMemory
+from backlot.aws.gpu_fleet import GpuFleet
 from backlot.aws.model_fleet import ModelFleet
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
@@ -41,6 +42,7 @@ class Deps:
         webhooks: the secret from which signing keys of webhooks are made.
         counters: how many tasks were completed.
         fleet: the instances that make body masks.
+        gpus: the hosts of the GPU lane.
         clock: Unix time in milliseconds.
     """
 
@@ -56,6 +58,7 @@ class Deps:
     webhooks: WebhookSecret
     counters: Counters
     fleet: ModelFleet
+    gpus: GpuFleet
     clock: Clock
 
 
@@ -78,7 +81,9 @@ def compose(settings: Settings) -> Deps:
     return Deps(
         settings=settings,
         request_context=RequestContext(
-            images=images, seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models)
+            images=images,
+            seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models),
+            node_classes=frozenset(settings.node_classes),
         ),
         tasks=tasks,
         task_table=task_table,
@@ -89,6 +94,7 @@ def compose(settings: Settings) -> Deps:
         webhooks=WebhookSecret(secrets, settings.webhook_secret),
         counters=Counters(once),
         fleet=ModelFleet(ClientWhenNeeded("sagemaker"), settings.model_endpoint),
+        gpus=GpuFleet(once),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
         clock=now_ms,
     )

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swag
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from backlot.operations import Operation, catalogue, operation_named
+from backlot.operations import Lane, Operation, catalogue, operation_named
 from backlot.submission import MAX_KEY_CHARS
 from backlot.tasks import Status
 from backlot.views import (
@@ -141,6 +141,8 @@ def _submit_paths(operation: Operation) -> dict[str, Any]:
     }
     shared = {"tags": [operation.name], "parameters": [_PREFER, _IDEMPOTENCY_KEY], "requestBody": body}
     errors = {"403": _forbidden(), "422": _unprocessable(), "429": _throttled()}
+    accepted = _json("The task is accepted.", SubmittedJob)
+    has_ended = _json("The task has ended while the answer was held.", SubmittedJob)
     return {
         f"/api/v1/{operation.name}/tasks": {
             "post": {
@@ -160,8 +162,11 @@ def _submit_paths(operation: Operation) -> dict[str, Any]:
                 **shared,
                 "operationId": f"submit_{operation.module}_job",
                 "summary": f"{operation.title} (older clients)",
-                "description": "The same with the answer that the paid API service gave.",
-                "responses": {"200": _json("The task is accepted.", SubmittedJob), **errors},
+                "description": "The same with the answer that the replaced servers gave.",
+                "responses": {
+                    **({"200": has_ended, "202": accepted} if operation.lane is Lane.GPU else {"200": accepted}),
+                    **errors,
+                },
             }
         },
         f"/api/v1/{operation.name}/jobs/{{id}}": {
@@ -355,6 +360,17 @@ def _service_paths() -> dict[str, Any]:
             "The operations, with the schemas of their requests.", "application/json", open_to_all=False
         ),
         "/health": get("Whether all is well, and what is missing.", "application/json"),
+        "/api/clear-cache": {
+            "post": {
+                "tags": ["service"],
+                "summary": "Let every GPU worker drop the models and results that it keeps in memory.",
+                "responses": {
+                    "200": {"description": "They are told.", "content": {"application/json": {}}},
+                    "403": _forbidden(),
+                    "429": _throttled(),
+                },
+            }
+        },
         "/openapi.json": get("This document.", "application/json"),
         "/docs": get("This document as a page.", "text/html"),
     }

@@ -5,7 +5,10 @@ import re
 
 import pytest
 
-from backlot.operations import catalogue
+from backlot.operations import Lane, catalogue
+
+#: Where the work of a lane goes; models of our own have what follows done by the paid lane's worker.
+QUEUES = {Lane.PAID: "CpuTasksQueue", Lane.MODEL: "CpuTasksQueue", Lane.GPU: "GpuTasksQueue"}
 
 #: Actions that AWS offers for no resource in particular.
 WITHOUT_RESOURCE = {
@@ -44,7 +47,8 @@ def test_machine_may_send_work_and_record_and_nothing_else(assembly, operation):
     own = {action: resource for action, resource in granted.items() if action not in WITHOUT_RESOURCE}
     assert set(own) == {"dynamodb:UpdateItem", "sqs:SendMessage"}
     assert "TaskStore" in own["dynamodb:UpdateItem"]
-    assert "CpuTasksQueue" in own["sqs:SendMessage"]
+    assert QUEUES[operation.lane] in own["sqs:SendMessage"]
+    assert ("GpuTasksQueue" in own["sqs:SendMessage"]) is (operation.lane is Lane.GPU)
 
 
 def test_worker_may_do_what_it_does_and_nothing_else(assembly):

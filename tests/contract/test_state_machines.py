@@ -3,15 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from backlot import errors
-from backlot.operations import catalogue
+from backlot.comfyui.graphs import RUN_WORKFLOW
+from backlot.operations import Lane, catalogue
 from backlot.steps import WorkItem, step_named
 from backlot.tasks import Status
-from cdk.definitions import FOLDER, definition, is_work
+from cdk.definitions import FOLDER, WORKFLOW, definition, file_of, is_work
 
 FILES = sorted(FOLDER.glob("*.asl.json"))
 
@@ -54,8 +56,23 @@ def targets(state: dict[str, Any]) -> Iterator[str]:
 
 
 def test_files_match_the_catalogue():
-    modules = [operation.module for operation in catalogue().values()]
-    assert [path.name for path in FILES] == sorted(f"{name}.asl.json" for name in [*modules, "deliver_webhook"])
+    names = {file_of(operation) for operation in catalogue().values()} | {"deliver_webhook"}
+    assert [path.name for path in FILES] == sorted(f"{name}.asl.json" for name in names)
+
+
+def test_operation_of_the_gpu_lane_needs_no_file_and_any_other_does():
+    files = {operation.lane: file_of(replace(operation, name="not-yet-there")) for operation in catalogue().values()}
+    assert files == {Lane.PAID: "not_yet_there", Lane.MODEL: "not_yet_there", Lane.GPU: WORKFLOW}
+
+
+def test_operation_of_the_gpu_lane_with_a_file_of_its_own_has_that():
+    assert file_of(replace(catalogue()["face-mask"], lane=Lane.GPU)) == "face_mask"
+
+
+def test_workflows_are_given_the_whole_request(machine):
+    inputs = [state["Arguments"]["MessageBody"]["input"] for state in work(machine).values()]
+    is_gpu = all(state["Arguments"]["QueueUrl"] == "${GpuTasksQueueUrl}" for state in work(machine).values())
+    assert (inputs == ["{% $states.input.request %}"]) is is_gpu
 
 
 def test_machine_keys_stand_in_the_house_order(machine):
@@ -149,7 +166,8 @@ def test_work_items_have_the_fields_of_their_model(machine):
     for name, state in work(machine).items():
         body = state["Arguments"]["MessageBody"]
         assert set(body) == {name for name, field in WorkItem.model_fields.items() if field.is_required()}, name
-        assert set(body["input"]) == set(step_named(body["step"]).input.model_fields), name
+        if body["step"] != RUN_WORKFLOW:
+            assert set(body["input"]) == set(step_named(body["step"]).input.model_fields), name
         assert "State.RetryCount" in body["attempt"], name
         assert "Execution.Name" in body["attempt"], name
 

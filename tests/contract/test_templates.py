@@ -12,6 +12,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from backlot.image_urls import MAX_URL_CHARS, READABLE_PREFIXES
 from backlot.operations import catalogue
+from backlot.operations.comfyui_workflow import MAX_BYTES_KEY
 from backlot.operations.identity_portrait import KeptPortraitRequest
 from cdk.config import Alarms, Providers, Stage, UsagePlan, Worker
 from cdk.packaging import ROOT
@@ -41,11 +42,14 @@ def test_queue_and_dead_letters_are_as_designed(assembly):
         f"cpu_tasks_dlq{suffix}",
         f"model_tasks_queue{suffix}.fifo",
         f"model_tasks_dlq{suffix}.fifo",
+        f"gpu_tasks_queue{suffix}",
+        f"gpu_tasks_dlq{suffix}",
     }
     work, models = queues[f"cpu_tasks_queue{suffix}"], queues[f"model_tasks_queue{suffix}.fifo"]
-    assert work["VisibilityTimeout"] == 600
+    gpu = queues[f"gpu_tasks_queue{suffix}"]
+    assert (work["VisibilityTimeout"], gpu["VisibilityTimeout"]) == (600, 300)
     assert models["VisibilityTimeout"] == 6 * assembly.functions()["invoke_model"]["Timeout"]
-    assert {queue["RedrivePolicy"]["maxReceiveCount"] for queue in (work, models)} == {3}
+    assert {queue["RedrivePolicy"]["maxReceiveCount"] for queue in (work, models, gpu)} == {3}
     assert {name for name, queue in queues.items() if queue.get("FifoQueue")} == {
         name for name in queues if name.endswith(".fifo")
     }
@@ -168,7 +172,14 @@ def test_every_alarm_tells_the_topic(assembly):
         if name.startswith("observability/")
     }
     names = " ".join(alarms)
-    for part in ("CpuTasksDeadLetters", "CpuTasksAge", "ApiServerErrors", "RunPaidStepErrors"):
+    for part in (
+        "CpuTasksDeadLetters",
+        "CpuTasksAge",
+        "GpuTasksDeadLetters",
+        "GpuTasksAge",
+        "ApiServerErrors",
+        "RunPaidStepErrors",
+    ):
         assert part in names
     assert ("FailedShare" in names) is not assembly.stage.emulated
     (topic,) = (name for name in assembly.resources("AWS::SNS::Topic") if name.startswith("observability/"))
@@ -196,6 +207,8 @@ def largest(schema: dict, definitions: dict) -> object:
     """Return the largest value that a JSON schema allows; URLs are held by the policy, and are ASCII."""
     if "$ref" in schema:
         return largest(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    if MAX_BYTES_KEY in schema:
+        return {"": "x" * (schema[MAX_BYTES_KEY] - len('{"": ""}'))}
     if "anyOf" in schema:
         values = (largest(each, definitions) for each in schema["anyOf"])
         return max(values, key=lambda value: len(json.dumps(value)))

@@ -23,6 +23,7 @@ from tests.unit.fakes import (
     Counts,
     Executions,
     Faces,
+    Gpus,
     ProviderKeys,
     Sent,
     SubmissionKeys,
@@ -48,6 +49,7 @@ ENVIRONMENT = {
     "CORS_ORIGINS": "https://studio.example,https://tools.example",
     "TASK_DAYS": "30",
     "QUEUE_MAX": '{"body-masks": 3}',
+    "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
     "DELIVERS_MASKS": "true",
     "MODEL_ENDPOINT": "backlot-dev-schp",
     "MODEL_CONCURRENCY": "4",
@@ -119,6 +121,7 @@ class Api:
     queue: Sent = field(default_factory=Sent)
     counters: Counts = field(default_factory=Counts)
     fleet: FleetState = field(default_factory=lambda: FleetState(True, instances=2, created_s=NOW_MS // 1000 - 500))
+    gpus: Gpus = field(default_factory=Gpus)
     is_store_reachable: bool = True
 
     def __post_init__(self) -> None:
@@ -128,7 +131,9 @@ class Api:
             Deps(
                 settings=settings,
                 request_context=RequestContext(
-                    images, seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models)
+                    images,
+                    seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models),
+                    node_classes=frozenset(settings.node_classes),
                 ),
                 tasks=self.tasks,
                 task_table=SimpleNamespace(is_reachable=lambda: self.is_store_reachable),
@@ -142,6 +147,7 @@ class Api:
                 queue=self.queue,
                 counters=self.counters,
                 fleet=SimpleNamespace(state=lambda: self.fleet),
+                gpus=self.gpus,
                 clock=self.clock,
             )
         )

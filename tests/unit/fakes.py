@@ -291,6 +291,20 @@ class Counts:
 
 
 @dataclass
+class Gpus:
+    """The hosts of the GPU lane, as the API sees them."""
+
+    last_seen_ms: int | None = None
+    cleared_ms: int | None = None
+
+    def seen_ms(self) -> int | None:
+        return self.last_seen_ms
+
+    def clear_caches(self, now_ms: int) -> None:
+        self.cleared_ms = now_ms
+
+
+@dataclass
 class Looks:
     """The queue of work for models of our own, as the sweep uses it."""
 

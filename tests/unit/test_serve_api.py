@@ -10,7 +10,8 @@ from backlot.operations import catalogue
 from backlot.tasks import Status
 from lambdas.serve_api import handler as serve_api
 from lambdas.serve_api.http_status import http_status
-from tests.unit.api import CONTEXT, event
+from tests.unit.api import CONTEXT, Api, event
+from tests.unit.fakes import NOW_MS
 from tests.unit.test_identity_requests import jpeg
 from tests.unit.work import TASK_ID, a_task
 
@@ -32,7 +33,7 @@ def test_operations_example_is_accepted_as_a_task(api, name):
 def test_submitted_task_has_the_keys_of_both_old_servers(api):
     body = api.post("/api/v1/face-mask/tasks", BODY).json()
 
-    assert list(body) == ["job_id", "status", "result_url", "error", "task_id", "message"]
+    assert list(body) == ["job_id", "status", "result_url", "result_s3_uri", "error", "task_id", "message"]
     assert body["job_id"] == body["task_id"]
     assert (body["status"], body["result_url"], body["error"]) == ("pending", None, None)
 
@@ -41,7 +42,7 @@ def test_submitted_job_is_answered_with_200(api):
     answer = api.post("/api/v1/face-mask/jobs", BODY)
 
     assert answer.status == 200
-    assert list(answer.json()) == ["job_id", "status", "result_url", "error"]
+    assert list(answer.json()) == ["job_id", "status", "result_url", "result_s3_uri", "error"]
 
 
 def test_submission_is_counted_once_however_often_it_is_sent(api):
@@ -148,12 +149,14 @@ def test_submission_that_waits_is_answered_with_the_task_and_says_so(api, monkey
 
 
 def test_health_is_well_when_all_is_there(api):
+    api.gpus.last_seen_ms = NOW_MS - 30_000
     assert api.get("/health", key_id=None).json() == {
         "status": "healthy",
         "message": "all is well",
         "missing_env_vars": None,
         "issues": None,
-        "components": {"dynamodb": "healthy"},
+        "components": {"dynamodb": "healthy", "comfyui": "healthy"},
+        "comfyui_status": "healthy",
         "stage": "dev",
         "queue_size": 0,
         "segmentation_ready": True,
@@ -243,6 +246,111 @@ def test_handler_answers_an_event_and_logs_it_without_its_body(api, monkeypatch,
     assert answer["statusCode"] == 202
     assert [(record.message, record.status) for record in caplog.records] == [("request served", 202)]
     assert "images.example.com" not in json.dumps([vars(record) for record in caplog.records], default=str)
+
+
+def test_health_without_gpu_workers_is_no_issue_and_says_so(api):
+    reports = []
+    for api.gpus.last_seen_ms in (None, NOW_MS - 30_001):
+        reports.append(Api(api.clock, gpus=api.gpus).get("/health").json())
+
+    for report in reports:
+        assert (report["status"], report["comfyui_status"], report["issues"]) == ("healthy", "unhealthy", None)
+        assert report["components"]["comfyui"] == "unhealthy: no GPU worker runs; the first task starts one"
+
+
+def test_health_is_answered_when_the_records_cannot_be_read(api, monkeypatch):
+    def fail():
+        raise ConnectionError("no table")
+
+    monkeypatch.setattr(api.gpus, "seen_ms", fail)
+    api.is_store_reachable = False
+
+    assert api.get("/health").json()["comfyui_status"] == "unhealthy"
+
+
+def test_caches_of_the_gpus_are_cleared_for_those_who_have_a_key(api):
+    assert api.post("/api/clear-cache", None, key_id=None).status == 403
+    assert api.gpus.cleared_ms is None
+
+    answer = api.post("/api/clear-cache", None)
+
+    assert (answer.status, answer.json()) == (200, {"success": True, "message": "Cache cleared"})
+    assert api.gpus.cleared_ms == NOW_MS
+
+
+def test_job_of_the_gpu_lane_is_accepted_with_202_and_read_by_its_own_path(api):
+    answer = api.post("/api/v1/camera-angle/jobs", BODY | {"horizontal": -2, "steps": 8})
+
+    assert answer.status == 202
+    assert answer.json() == {
+        "job_id": answer.json()["job_id"],
+        "status": "pending",
+        "result_url": None,
+        "result_s3_uri": None,
+        "error": None,
+    }
+    read = api.get(f"/api/v1/camera-angle/jobs/{answer.json()['job_id']}")
+    assert (read.status, read.json()["status"]) == (200, "pending")
+
+
+def test_job_of_the_gpu_lane_that_has_ended_meanwhile_is_answered_with_200(api, monkeypatch):
+    kept = api.tasks.kept
+    monkeypatch.setattr(api.tasks, "get", lambda found: kept[found].model_copy(update={"status": Status.COMPLETED}))
+
+    answer = api.post("/api/v1/camera-angle/jobs", BODY, headers={"Prefer": "wait=20"})
+
+    assert (answer.status, answer.json()["status"]) == (200, "completed")
+
+
+def test_completed_job_has_its_url_under_both_names(api):
+    url = "https://cdn.example.com/images/comfyui-results/camera-angle/x.png"
+    api.tasks.add(a_task(operation="camera-angle", status=Status.COMPLETED, result_url=url))
+
+    job = api.get(f"/api/v1/jobs/{TASK_ID}").json()
+
+    assert (job["result_url"], job["result_s3_uri"]) == (url, url)
+
+
+@pytest.mark.parametrize(("operation", "told"), [("face-mask", 1), ("body-masks", 1), ("camera-angle", 0)])
+def test_cancelling_tells_workers_that_do_not_look_at_the_record(api, operation, told):
+    api.tasks.add(a_task(operation=operation, status=Status.PROCESSING, started_ms=NOW_MS))
+
+    assert api.call("DELETE", f"/api/v1/tasks/{TASK_ID}").json()["status"] == "cancelled"
+    assert len(api.queue.items) == told
+
+
+def test_request_whose_seed_is_chosen_is_one_task_however_often_it_is_sent(api):
+    answers = [
+        api.post("/api/v1/camera-angle/tasks", BODY, headers={"Idempotency-Key": "shot-17"}).json() for _ in range(3)
+    ]
+
+    assert len({answer["task_id"] for answer in answers}) == 1
+    other = api.post("/api/v1/camera-angle/tasks", BODY | {"zoom": 1}, headers={"Idempotency-Key": "shot-17"})
+    assert (other.status, other.json()["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_workflow_that_cannot_be_run_is_refused_by_node_and_field_before_it_is_stored(api):
+    body = json.loads(json.dumps(catalogue()["comfyui-workflow"].example))
+    body["workflow"]["2"]["inputs"]["width"] = "768"
+    body["workflow"]["6"] = {"class_type": "ImageFlip", "inputs": {"image": ["2", 0]}}
+    answer = api.post("/api/v1/comfyui-workflow/tasks", body)
+
+    assert answer.status == 422
+    assert answer.json()["detail"] == [
+        {
+            "type": "workflow",
+            "loc": ["body", "workflow", "2", "inputs", "width"],
+            "msg": "it takes a whole number",
+            "input": "768",
+        },
+        {
+            "type": "workflow",
+            "loc": ["body", "workflow", "6"],
+            "msg": "class 'ImageFlip' is not allowed here",
+            "input": {"class_type": "ImageFlip", "inputs": "<dict>"},
+        },
+    ]
+    assert not api.tasks.kept
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_settings_are_read_from_variables_of_their_names(settings, monkeypatch):
 
 
 def _as_json(value: str) -> str:
-    return value if re.fullmatch(r"\d+|\{.*\}|true|false", value) else json.dumps(value)
+    return value if re.fullmatch(r"\d+|\{.*\}|\[.*\]|true|false", value) else json.dumps(value)
 
 
 @pytest.mark.parametrize(

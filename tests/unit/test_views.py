@@ -8,7 +8,7 @@ from tests.unit.fakes import NOW_MS
 from tests.unit.work import CDN, TASK_ID, a_task
 
 OLD_TASK = {"task_id", "status", "job_type", "result_url", "error_message", "created_at", "updated_at"}
-OLD_JOB = {"job_id", "status", "result_url", "error"}
+OLD_JOB = {"job_id", "status", "result_url", "result_s3_uri", "error"}
 NEW = {
     *("operation", "result", "error_detail", "progress", "timings", "cost_usd", "cost", "expires_at", "callback_url"),
     "deliveries",

@@ -17,6 +17,9 @@ from lambdas.serve_api.deps import Deps
 #: How long a health report is repeated instead of looking again, seconds: the route needs no key.
 HEALTH_S = 15.0
 
+#: A GPU worker that was not heard of for longer is not there, milliseconds; workers report every ten seconds.
+WORKER_SILENT_MS = 30_000
+
 
 def service_router(deps: Deps) -> APIGatewayRouter:
     """Return the routes."""
@@ -37,6 +40,13 @@ def service_router(deps: Deps) -> APIGatewayRouter:
     def webhook_secret() -> Response[Any]:
         secret = secret_of(deps.webhooks.value(), http_requests.owner(router.current_event))
         body = SigningSecret(secret=written(secret)).model_dump()
+        return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
+
+    @router.post("/api/clear-cache")
+    def clear_cache() -> Response[Any]:
+        http_requests.owner(router.current_event)
+        deps.gpus.clear_caches(deps.clock())
+        body = {"success": True, "message": "Cache cleared"}
         return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
 
     @router.get("/openapi.json")
@@ -61,6 +71,9 @@ def _health(deps: Deps) -> dict[str, Any]:
     keys = {provider: deps.keys.is_set(provider) for provider in providers}
     missing = [variable(provider) for provider, is_set in keys.items() if is_set is False]
     store = deps.task_table.is_reachable()
+    seen_ms = deps.gpus.seen_ms() if store else None
+    # The lane sleeps without workers while nothing is to do, so that this is no issue: work that waits too long is.
+    has_worker = seen_ms is not None and deps.clock() - seen_ms <= WORKER_SILENT_MS
     issues = [
         *(f"{name} is not set" for name in missing),
         *(["the providers' keys cannot be looked at"] if None in keys.values() else []),
@@ -72,7 +85,11 @@ def _health(deps: Deps) -> dict[str, Any]:
         "message": "; ".join(issues) or "all is well",
         "missing_env_vars": missing or None,
         "issues": issues or None,
-        "components": {"dynamodb": "healthy" if store else "unhealthy: task_store cannot be read"},
+        "components": {
+            "dynamodb": "healthy" if store else "unhealthy: task_store cannot be read",
+            "comfyui": "healthy" if has_worker else "unhealthy: no GPU worker runs; the first task starts one",
+        },
+        "comfyui_status": "healthy" if has_worker else "unhealthy",
         "stage": deps.settings.stage,
         # What the mask component said of itself.
         "queue_size": deps.tasks.open_count("body-masks") if store else 0,

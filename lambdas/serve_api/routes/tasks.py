@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.errors import QueueFull, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
-from backlot.operations import Operation, operation_named
+from backlot.operations import Lane, Operation, operation_named
 from backlot.submission import Submission
 from backlot.tasks import Task, is_task_id
 from backlot.views import JobView, SubmittedJob, SubmittedTask, TaskPage, TaskView, View
@@ -40,6 +40,7 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
             job_id=task.task_id,
             status=task.status,
             result_url=task.result_url,
+            result_s3_uri=task.result_url,
             error=task.public_error_message,
         )
         views: list[View] = [answer, TaskView.of(task)] if wait_s else [answer]
@@ -50,9 +51,15 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
         submission, wait_s = _submit(router, deps, operation)
         task = wait_for_end(deps, submission.task, wait_s)
         answer = SubmittedJob(
-            job_id=task.task_id, status=task.status, result_url=task.result_url, error=task.public_error_message
+            job_id=task.task_id,
+            status=task.status,
+            result_url=task.result_url,
+            result_s3_uri=task.result_url,
+            error=task.public_error_message,
         )
-        return _answer(200, JobView.of(task) if wait_s else answer, waited=wait_s)
+        # What the browser talked to accepted the GPU's jobs with 202, the paid API service its own with 200.
+        is_accepted = operation_named(operation).lane is Lane.GPU and not (wait_s and task.status.is_final)
+        return _answer(202 if is_accepted else 200, JobView.of(task) if wait_s else answer, waited=wait_s)
 
     @router.get("/api/v1/tasks/<task_id>")
     def read_task(task_id: str) -> Response[Any]:
@@ -151,8 +158,9 @@ def _cancel(deps: Deps, task: Task) -> Task:
     cancelled = deps.tasks.cancel(task.task_id, deps.clock())
     if cancelled is None:
         raise TaskHasEnded(status=(deps.tasks.get(task.task_id) or task).status)
-    # A worker ends what the task waits for at a provider; what no worker has taken yet ends when one takes it.
-    if cancelled.started_ms is not None:
+    # A worker ends what the task waits for at a provider; what no worker has taken yet ends when one takes it. Workers
+    # of the GPU lane look at the records of their tasks.
+    if cancelled.started_ms is not None and operation_named(task.operation).lane is not Lane.GPU:
         deps.queue.send(Cancellation(cancelled_task_id=task.task_id, operation=task.operation), delay_s=0)
     return cancelled
 
