@@ -1,7 +1,6 @@
 """Checks a graph against node classes, before it costs anything: everything that is wrong, by node and field."""
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +9,11 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
 
-from backlot.comfyui.schemas import ANY_TYPE, LITERAL_TYPES, NodeClass, NodeInput, NodeSchemas
+from backlot.comfyui.literals import names_place, transfer_problem, value_problem
+from backlot.comfyui.schemas import ANY_TYPE, NodeClass, NodeInput, NodeSchemas, is_dynamic
 
 #: A graph in ComfyUI's API format: `{"<node id>": {"class_type": …, "inputs": {name: literal or [node id, output]}}}`.
 Graph = dict[str, dict[str, Any]]
-
-#: The largest whole number that Step Functions, whose numbers are doubles, hands on unchanged.
-MAX_WHOLE_NUMBER = 2**53 - 1
 
 #: The input with which output nodes name their files; the worker writes it.
 FILENAME_PREFIX = "filename_prefix"
@@ -27,16 +24,10 @@ _UPLOAD_BUTTON = "upload"
 #: Key under which a literal stands that would be taken for a link as it is.
 _WRAPPED = "__value__"
 
-#: How deep a literal may be nested.
-_MAX_DEPTH = 8
-
-#: How many problems of a graph are named, and how many of an input's choices.
-MAX_PROBLEMS, _MAX_LISTED = 100, 24
+#: How many problems of a graph are named, and how many nodes of a circle.
+MAX_PROBLEMS, _MAX_CIRCLE = 100, 20
 
 _NODE_ID = re.compile(r"[A-Za-z0-9_:-]{1,64}")
-
-#: What a text has that ComfyUI or an operating system might take for a place: separators, drives, other folders.
-_PLACE = re.compile(r"[/\\]|\.\.|^\s*[A-Za-z]:|\[(input|output|temp)\]\s*$")
 
 
 @dataclass(frozen=True)
@@ -161,9 +152,9 @@ class _Check:
         wanted = schema.input(field) if schema else None
         if schema and wanted is None:
             yield Problem(node, field, _unknown(field, schema))
-        elif wanted is not None and self.allowed is not None and _may_name_a_file(wanted) and field != FILENAME_PREFIX:
+        elif wanted is not None and self.allowed is not None and wanted.is_text and field != FILENAME_PREFIX:
             yield Problem(node, field, "a text of one line, or a choice, has to be written out and takes no link")
-        given = self._class(source)
+        given, source = self._class(source), source[:64]
         if given is None:
             return
         if not 0 <= output < len(given.outputs):
@@ -175,30 +166,21 @@ class _Check:
 
     def _literal_problem(self, schema: NodeClass | None, field: str, value: Any) -> str | None:
         value = value[_WRAPPED] if isinstance(value, dict) and _WRAPPED in value else value
-        message = _scalar_problem(value)
+        message = transfer_problem(value)
         if message or schema is None:
             return message
         wanted = schema.input(field)
         if wanted is None:
             is_button = field == _UPLOAD_BUTTON and any(each.is_upload for each in schema.inputs.values())
-            return None if is_button else _unknown(field, schema)
+            # ComfyUI ignores them, and workflows of ours name what its newer versions need.
+            return None if is_button or self.allowed is None else _unknown(field, schema)
         if self.allowed is not None and wanted.is_upload:
             return 'files are bound, not named: "inputs": {"<node id>.<field>": {"image_url": "https://…"}}'
         is_trusted = self.allowed is None or field == FILENAME_PREFIX or wanted.is_multiline
         # What a list offers is no place of the author's; a list that is not known here is known where the graph runs.
-        names_place = not is_trusted and wanted.choices is None and _names_place(value)
-        return self._value_problem(wanted, value) or ("it must not name a file or a URL" if names_place else None)
-
-    def _value_problem(self, wanted: NodeInput, value: Any) -> str | None:
-        """Say why an input does not take a literal, None if it does."""
-        if "COMBO" in wanted.types:
-            return _choice_problem(wanted, value, are_all_listed=self.schemas.is_complete)
-        if wanted.types & LITERAL_TYPES:
-            return _type_problem(wanted, value) or _range_problem(wanted, value)
-        # Types that no class makes are those of a custom node's own literals.
-        if not wanted.is_dynamic and wanted.types <= self.schemas.linked_types:
-            return f"it takes a link to {', '.join(sorted(wanted.types))}"
-        return None
+        is_place = not is_trusted and wanted.choices is None and names_place(value)
+        message = value_problem(wanted, value, self.schemas)
+        return message or ("it must not name a file or a URL" if is_place else None)
 
     def _bound_places(self) -> Iterator[Problem]:
         for place in sorted(self.bound):
@@ -221,7 +203,8 @@ class _Check:
             source, node, *_ = circle = error.args[1]
             fields = self.graph[node]["inputs"].items()
             field = next(name for name, value in fields if isinstance(value, list) and value[:1] == [source])
-            yield Problem(node, field, f"the links go in a circle: {' → '.join(circle)}")
+            shown = " → ".join(circle[:_MAX_CIRCLE]) + (" …" if len(circle) > _MAX_CIRCLE else "")
+            yield Problem(node, field, f"the links go in a circle: {shown}")
 
 
 def _sources(content: Any) -> Iterator[str]:
@@ -233,67 +216,7 @@ def _sources(content: Any) -> Iterator[str]:
 
 
 def _fits(given: frozenset[str], wanted: NodeInput) -> bool:
-    is_open = ANY_TYPE in given | wanted.types or wanted.is_dynamic or any(name.startswith("COMFY_") for name in given)
-    return is_open or bool(given & wanted.types)
-
-
-def _may_name_a_file(wanted: NodeInput) -> bool:
-    return "COMBO" in wanted.types or ("STRING" in wanted.types and not wanted.is_multiline)
-
-
-def _names_place(value: Any) -> bool:
-    return any(isinstance(each, str) and _PLACE.search(each) for each in _leaves(value))
-
-
-def _scalar_problem(value: Any) -> str | None:
-    """Say what of a literal could not be handed on, whichever input it is for."""
-    if _is_deeper(value, _MAX_DEPTH):
-        return f"it is nested deeper than {_MAX_DEPTH} levels"
-    for each in _leaves(value):
-        if isinstance(each, int) and abs(each) > MAX_WHOLE_NUMBER:
-            return f"whole numbers beyond {MAX_WHOLE_NUMBER} (2^53 - 1) cannot be handed on exactly"
-        if isinstance(each, float) and not math.isfinite(each):
-            return "it has to be a finite number"
-    return None
-
-
-def _type_problem(wanted: NodeInput, value: Any) -> str | None:
-    if isinstance(value, bool):
-        fits = "BOOLEAN" in wanted.types
-    elif isinstance(value, float):
-        is_whole = value.is_integer() and abs(value) <= MAX_WHOLE_NUMBER
-        fits = "FLOAT" in wanted.types or ("INT" in wanted.types and is_whole)
-    elif isinstance(value, int):
-        fits = bool(wanted.types & {"INT", "FLOAT"})
-    else:
-        fits = isinstance(value, str) and "STRING" in wanted.types
-    return None if fits else f"it takes {' or '.join(_WORDS[name] for name in sorted(wanted.types & LITERAL_TYPES))}"
-
-
-_WORDS = {"INT": "a whole number", "FLOAT": "a number", "STRING": "a text", "BOOLEAN": "true or false"}
-
-
-def _range_problem(wanted: NodeInput, value: Any) -> str | None:
-    if isinstance(value, str | bool):
-        return None
-    if wanted.minimum is not None and value < wanted.minimum:
-        return f"it is at least {wanted.minimum}"
-    if wanted.maximum is not None and value > wanted.maximum:
-        return f"it is at most {wanted.maximum}"
-    return None
-
-
-def _choice_problem(wanted: NodeInput, value: Any, *, are_all_listed: bool) -> str | None:
-    choices = wanted.choices
-    if choices is None or (not choices and not are_all_listed):
-        return None if isinstance(value, str | list if wanted.takes_several else str) else "it takes one of a list"
-    chosen = value if wanted.takes_several and isinstance(value, list) else [value]
-    for each in chosen:
-        # 1 and true are equal and different choices.
-        if not any(each == choice and type(each) is type(choice) for choice in choices):
-            shown = ", ".join(map(str, choices[:_MAX_LISTED])) + (" …" if len(choices) > _MAX_LISTED else "")
-            return f"it takes one of: {shown}" if choices else "this ComfyUI has no file to choose from"
-    return None
+    return bool(given & wanted.types) or ANY_TYPE in given | wanted.types or is_dynamic(given | wanted.types)
 
 
 def _unknown(field: str, schema: NodeClass) -> str:
@@ -303,24 +226,3 @@ def _unknown(field: str, schema: NodeClass) -> str:
 def _meant(name: str, names: frozenset[str]) -> str:
     similar = get_close_matches(name[:80], sorted(names), n=3)
     return f"; did you mean {', '.join(similar)}?" if similar else ""
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    return levels == 0 or any(
-        _is_deeper(each, levels - 1) for each in (value.values() if isinstance(value, dict) else value)
-    )
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    """Yield the scalars of a literal, keys of objects among them."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield key
-            yield from _leaves(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each)
-    else:
-        yield value

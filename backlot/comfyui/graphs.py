@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backlot.comfyui.checks import MAX_WHOLE_NUMBER, Graph, Problem, problems
+from backlot.comfyui import MAX_WHOLE_NUMBER, RUN_WORKFLOW
+from backlot.comfyui.checks import Graph, Problem, problems
 from backlot.errors import WorkflowRefused
 
 __all__ = ["RUN_WORKFLOW", "Binding", "Graph", "Job", "Problem", "Workflow", "bare", "filled", "job", "problems"]
-
-#: Name of the one step of every operation on the GPU lane.
-RUN_WORKFLOW = "run-workflow"
 
 
 @dataclass(frozen=True)
@@ -101,12 +99,12 @@ def filled(graph: Any, inputs: Any) -> tuple[Any, dict[str, str], list[Problem]]
     Returns:
         The bare graph with the literals, the URLs of images, and the inputs of nodes that do not exist.
     """
-    if not isinstance(graph, dict) or not isinstance(inputs, dict):
+    if not isinstance(graph, dict):
         return graph, {}, []
     graph = bare(graph)
     uploads: dict[str, str] = {}
     found = []
-    for place, value in inputs.items():
+    for place, value in inputs.items() if isinstance(inputs, dict) else ():
         node, _, field = place.partition(".")
         if isinstance(value, dict):
             uploads[place] = value.get("image_url", "")

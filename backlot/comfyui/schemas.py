@@ -46,18 +46,23 @@ class NodeInput:
     @property
     def is_dynamic(self) -> bool:
         """Whether ComfyUI alone knows what it takes; `mode.width` may be one of the inputs of a dynamic `mode`."""
-        return any(name.startswith(_DYNAMIC) for name in self.types)
+        return is_dynamic(self.types)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it takes a choice or a text of one line, which may name a file."""
+        return "COMBO" in self.types or ("STRING" in self.types and not self.is_multiline)
 
     @classmethod
     def of(cls, specification: Any, *, is_required: bool) -> Self:
         """Read the value of a name in `input`: `[type or list of choices, options]`; what is unknown is left open."""
         kind, options = _parts(specification)
-        listed = isinstance(kind, list)
-        choices = kind if listed else options.get("options")
+        types = _type_names(kind)
+        choices = kind if isinstance(kind, list) else options.get("options")
         return cls(
-            types=_type_names(kind),
+            types=types,
             is_required=is_required,
-            choices=tuple(choices) if isinstance(choices, list) else None,
+            choices=tuple(choices) if "COMBO" in types and isinstance(choices, list) else None,
             minimum=_number(options.get("min")),
             maximum=_number(options.get("max")),
             is_multiline=options.get("multiline") is True,
@@ -132,7 +137,8 @@ class NodeSchemas:
     def packaged(cls) -> Self:
         """Return the classes that lie beside this module: those of ComfyUI itself that may be used by default.
 
-        They are the answer of a server without models, so that the lists of model files are empty.
+        They are the answer of ComfyUI 0.3.64, cut to what is read here and without the names of its files. None of
+        them takes a path or a URL, writes models, or evaluates what it is given.
         """
         text = (files("backlot.comfyui") / "object_info.json").read_text("utf-8")
         return cls({name: NodeClass.of(each) for name, each in json.loads(text).items()}, is_complete=False)
@@ -144,6 +150,11 @@ class NodeSchemas:
     def input(self, node_class: str, field: str) -> NodeInput:
         """Return an input of a class that exists."""
         return self._classes[node_class].inputs[field]
+
+
+def is_dynamic(types: frozenset[str]) -> bool:
+    """Tell whether ComfyUI alone knows what the types stand for."""
+    return any(name.startswith(_DYNAMIC) for name in types)
 
 
 def _parts(specification: Any) -> tuple[Any, dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from backlot.comfyui.checks import MAX_WHOLE_NUMBER
+from backlot.comfyui import MAX_WHOLE_NUMBER
 from backlot.tasks import CostItem
 
 Seed = Annotated[

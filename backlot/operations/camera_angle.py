@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field
 
 from backlot import prompts
-from backlot.comfyui.graphs import RUN_WORKFLOW
+from backlot.comfyui import RUN_WORKFLOW
 from backlot.image_urls import ImageUrlPolicy
 from backlot.operations._operation import ImageUrl, Lane, Operation, OperationRequest, Prompt
 from backlot.operations._workflow import Preview, Seed, chosen_seed, estimate

@@ -16,8 +16,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backlot.comfyui.graphs import RUN_WORKFLOW, Problem, bare, filled, problems
-from backlot.comfyui.schemas import NodeSchemas
+from backlot.comfyui import RUN_WORKFLOW
 from backlot.operations._operation import (
     ImageUrl,
     Lane,
@@ -25,7 +24,6 @@ from backlot.operations._operation import (
     OperationRequest,
     RequestContext,
     found_problems,
-    problem,
 )
 from backlot.operations._workflow import Preview, estimate
 
@@ -69,12 +67,19 @@ def _of_size(value: dict[str, Any], limit: int) -> dict[str, Any]:
     return value
 
 
+def _bare(workflow: dict[str, Any]) -> dict[str, Any]:
+    # The API reads what belongs to graphs only when a request has one.
+    from backlot.comfyui.graphs import bare  # noqa: PLC0415
+
+    return bare(workflow)
+
+
 class ComfyuiWorkflowRequest(OperationRequest):
     """A graph, and what goes into it."""
 
     workflow: Annotated[
         dict[str, Any],
-        AfterValidator(lambda value: _of_size(bare(value), MAX_WORKFLOW_BYTES)),
+        AfterValidator(lambda value: _of_size(_bare(value), MAX_WORKFLOW_BYTES)),
         Field(
             description="A graph in ComfyUI's API format: File > Export (API) in its editor.",
             json_schema_extra={MAX_BYTES_KEY: MAX_WORKFLOW_BYTES},
@@ -100,6 +105,8 @@ class ComfyuiWorkflowRequest(OperationRequest):
     @classmethod
     def _can_be_run(cls, values: Any, read: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         """Name what is wrong with the graph beside what is wrong with the request's form."""
+        from backlot.operations._graph_problems import graph_problems  # noqa: PLC0415
+
         wrong: list[InitErrorDetails] = []
         try:
             request = read(values)
@@ -107,31 +114,10 @@ class ComfyuiWorkflowRequest(OperationRequest):
             wrong = found_problems(error)
         if isinstance(values, dict) and not any("workflow" in each["loc"][:1] for each in wrong):
             allowed = RequestContext.of(info).node_classes
-            wrong += _graph_problems(values["workflow"], values.get("inputs", {}), allowed)
+            wrong += graph_problems(values["workflow"], values.get("inputs", {}), allowed)
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return request
-
-
-def _graph_problems(workflow: Any, inputs: Any, allowed: frozenset[str] | None) -> list[InitErrorDetails]:
-    schemas = NodeSchemas.packaged()
-    graph, uploads, found = filled(workflow, inputs)
-    allowed = schemas.names if allowed is None else allowed
-    found += problems(graph, schemas, allowed=allowed, bound=frozenset(uploads))
-    return [problem("workflow", each.message, _place(each), _value(graph, each)) for each in found]
-
-
-def _place(found: Problem) -> tuple[int | str, ...]:
-    node = () if found.node is None else (found.node,)
-    return ("workflow", *node, *(() if found.field is None else ("inputs", found.field)))
-
-
-def _value(graph: Any, found: Problem) -> Any:
-    """Return what stands where a problem is."""
-    node = graph.get(found.node) if isinstance(graph, dict) else None
-    if found.field is None or not isinstance(node, dict):
-        return node
-    return node["inputs"].get(found.field) if isinstance(node["inputs"], dict) else None
 
 
 OPERATION = Operation(

@@ -7,8 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from backlot.comfyui.graphs import RUN_WORKFLOW
-from backlot.comfyui.schemas import NodeSchemas
+from backlot.comfyui import RUN_WORKFLOW
 from backlot.image_urls import ImageUrlPolicy
 from backlot.operations._operation import ImageUrl, Lane, Operation, OperationRequest, Prompt
 from backlot.operations._workflow import Preview, Seed, chosen_seed, estimate
@@ -21,6 +20,9 @@ _ALIASES = {"euler_a": "euler_ancestral"}
 
 
 def _choices(field: str) -> list[str]:
+    # The API reads ComfyUI's classes only when a request is about them.
+    from backlot.comfyui.schemas import NodeSchemas  # noqa: PLC0415
+
     return list(NodeSchemas.packaged().input(SAMPLER_NODE, field).choices or ())
 
 

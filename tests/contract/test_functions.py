@@ -76,6 +76,7 @@ def test_code_of_a_function_is_ours_alone(assembly):
         name = properties["Handler"].split(".")[1]
         top = {path.relative_to(asset).parts[:2] for path in asset.rglob("*.py")}
         assert {parts[0] for parts in top} == {"backlot", "lambdas"}
+        assert (asset / "backlot" / "comfyui" / "object_info.json").exists()
         assert {parts[1] for parts in top if parts[0] == "lambdas"} == {"__init__.py", name}
 
 

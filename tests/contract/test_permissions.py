@@ -98,6 +98,14 @@ def test_sweep_may_delete_faces_and_no_other_picture(assembly):
     assert granted["s3:DeleteObject"].count("/*") == granted["s3:DeleteObject"].count("/faces/*") == 1
 
 
+def test_sweep_looks_at_the_dead_letters_of_every_queue(assembly):
+    granted = assembly.actions_of("/SweepStalledRole")["sqs:ReceiveMessage"]
+    told = json.dumps(assembly.functions()["sweep_stalled"]["Environment"]["Variables"]["DEAD_LETTER_QUEUE_URLS"])
+    for lane in ("CpuTasks", "ModelTasks", "GpuTasks"):
+        assert f"{lane}DeadLetters" in granted
+        assert f"{lane}DeadLetters" in told
+
+
 def test_workers_are_told_where_webhooks_arrive(assembly):
     (parameter,) = assembly.resources("AWS::SSM::Parameter").values()
     name = parameter["Properties"]["Name"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backlot import errors
-from backlot.comfyui.graphs import RUN_WORKFLOW
+from backlot.comfyui import RUN_WORKFLOW
 from backlot.operations import Lane, catalogue
 from backlot.steps import WorkItem, step_named
 from backlot.tasks import Status

@@ -55,6 +55,17 @@ def test_queue_and_dead_letters_are_as_designed(assembly):
     }
 
 
+def test_queues_are_named_in_outputs(assembly):
+    outputs = assembly.templates["work"]["Outputs"]
+    for lane in ("CpuTasks", "ModelTasks", "GpuTasks"):
+        assert {f"{lane}QueueUrl", f"{lane}DlqUrl"} <= set(outputs)
+
+
+def test_api_knows_which_classes_callers_graphs_may_use(assembly):
+    allowed = assembly.functions()["serve_api"]["Environment"]["Variables"]["NODE_CLASSES"]
+    assert json.loads(allowed) == list(assembly.stage.gpu.node_classes)
+
+
 def test_worker_ends_before_its_message_comes_back(assembly):
     assert assembly.functions()["run_paid_step"]["Timeout"] < assembly.stage.worker.visibility_s
 

@@ -2,12 +2,15 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from backlot.comfyui.checks import MAX_WHOLE_NUMBER
+from backlot.comfyui import MAX_WHOLE_NUMBER
 from backlot.comfyui.graphs import Job, job, problems
 from backlot.comfyui.schemas import NodeSchemas
 from backlot.image_urls import ImageUrlPolicy
@@ -18,6 +21,7 @@ from backlot.operations.comfyui_workflow import MAX_INPUTS_BYTES, MAX_WORKFLOW_B
 from backlot.operations.qwen_image_edit import SAMPLER_NODE
 from containers.comfyui.workflows import workflows
 from tests.unit.pictures import plain
+from tests.unit.test_graphs import graphs, json_values, places
 
 URL = "https://images.example.com/a.jpg"
 PACKAGED = NodeSchemas.packaged()
@@ -66,6 +70,17 @@ def test_binding_names_fields_of_the_request_and_inputs_of_the_workflow(operatio
     for place in workflow.binding.images.values():
         node, _, field = place.partition(".")
         assert PACKAGED.input(workflow.graph[node]["class_type"], field).is_picture
+
+
+def test_inputs_of_our_workflows_are_those_of_the_packaged_classes_but_for_what_newer_ones_need():
+    newer = {
+        (node["class_type"], field)
+        for workflow in workflows().values()
+        for node in workflow.graph.values()
+        for field in node["inputs"]
+        if PACKAGED.get(node["class_type"]).input(field) is None
+    }
+    assert newer == {("ImageScaleToTotalPixels", "resolution_steps")}
 
 
 @pytest.mark.parametrize("operation", OURS, ids=lambda operation: operation.name)
@@ -327,6 +342,18 @@ def test_pictures_of_a_workflow_are_held_against_the_policy_and_taken_from_the_r
     assert request.model_dump()["inputs"] == {"1.image": {"image_url": f"s3://assets/{key}"}}
     with pytest.raises(ValidationError, match="only s3://assets/ can be read"):
         read("comfyui-workflow", changed(inputs={"1.image": {"image_url": "s3://other/x.png"}}), context)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"workflow": graphs},
+        optional={"inputs": st.dictionaries(places, json_values, max_size=3) | json_values, "preview": json_values},
+    )
+    | json_values
+)
+def test_request_of_any_shape_is_read_or_refused_and_breaks_nothing(body):
+    with suppress(ValidationError):
+        read("comfyui-workflow", body)
 
 
 @pytest.mark.parametrize("more", [0, 1])

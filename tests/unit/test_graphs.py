@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backlot.comfyui.checks import MAX_PROBLEMS, MAX_WHOLE_NUMBER
+from backlot.comfyui import MAX_WHOLE_NUMBER
+from backlot.comfyui.checks import MAX_PROBLEMS
 from backlot.comfyui.graphs import Binding, Graph, Problem, Workflow, filled, job, problems
 from backlot.comfyui.schemas import NodeSchemas
 from backlot.errors import WorkflowRefused
@@ -52,6 +53,7 @@ LIVE = NodeSchemas.of(
                     "mixed": [[1, "1", True]],
                     "colour": ["COLOR"],
                     "images": ["COMFY_AUTOGROW_V3", {}],
+                    "format": ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "mp4"}]}],
                     "vae": ["VAE"],
                     "flag": ["BOOLEAN"],
                     "strange": "INT",
@@ -90,6 +92,17 @@ def odd(schemas: NodeSchemas = LIVE, allowed: frozenset[str] | None = MINE, **in
     told = problems({"1": node("Odd", **inputs)}, schemas, allowed=allowed)
     assert len(told) <= 1
     return told[0].message if told else None
+
+
+def test_packaged_classes_take_no_path_no_url_and_no_upload_but_pictures():
+    inputs = {(name, field): each for name in PACKAGED.names for field, each in PACKAGED.get(name).inputs.items()}
+    one_line = {place for place, each in inputs.items() if "STRING" in each.types and not each.is_multiline}
+    assert {field for _, field in one_line if field != "filename_prefix"} == {"value"}
+    assert {name for name, field in one_line if field == "value"} == {"PrimitiveString"}
+    assert all(each.is_picture for each in inputs.values() if each.is_upload)
+    assert {name for name in PACKAGED.names if re.search("Save", name)} == {
+        *("SaveImage", "SaveAnimatedPNG", "SaveAnimatedWEBP", "SaveVideo", "SaveAudio"),
+    }
 
 
 def test_graph_that_can_be_run_has_no_problem():
@@ -218,6 +231,13 @@ def test_links_in_a_circle_are_refused_and_named(links, circle):
     assert links[told.node] == told.message.removeprefix("the links go in a circle: ").split(" → ")[0]
 
 
+def test_long_circle_is_shown_in_part():
+    graph = {str(number): node("ImageInvert", image=[str((number + 1) % 500), 0]) for number in range(500)}
+    told = problems(graph, PACKAGED, allowed=None)
+    assert told[0].message.endswith(" …")
+    assert len(told[0].message) < 200
+
+
 def test_long_chain_of_nodes_is_no_circle():
     graph = {str(number): node("ImageInvert", image=[str(number - 1), 0]) for number in range(1, 5000)}
     graph |= {"0": node("EmptyImage", width=8, height=8, batch_size=1, color=0)}
@@ -288,11 +308,12 @@ def test_text_of_one_line_that_may_name_a_place_is_refused_in_a_callers_graph(te
     assert odd(remote=text) == "it must not name a file or a URL"
     assert odd(colour={"a": [text]}) == "it must not name a file or a URL"
     assert odd(**{"images.image0": text}) == "it must not name a file or a URL"
+    assert odd(**{"format.codec": text}) == "it must not name a file or a URL"
     assert odd(allowed=None, path=text) is None
     assert problems({"1": node("Text", text=text), "2": node("Odd")}, LIVE, allowed=MINE) == []
 
 
-@pytest.mark.parametrize("text", ["", "a prompt, with: a colon", "16:9", "x.png", "镜头", "[output] first", "50%"])
+@pytest.mark.parametrize("text", ["", "a prompt: colon", "16:9", "x.png", "wait...", "镜头", "[output] first", "50%"])
 def test_text_that_names_no_place_is_taken(text):
     assert odd(path=text) is None
 
@@ -364,6 +385,7 @@ def test_picture_that_is_bound_to_nothing_that_loads_one_is_refused(bound, place
         ({"mixed": False}, "it takes one of: 1, 1, True"),
         ({"colour": "#ffffff"}, None),
         ({"images.image0": ["1", 0]}, "the links go in a circle: 1 → 1"),
+        ({"format": "mp4", "format.codec": "h264", "format.codec.crf": 23}, None),
         ({"vae.image0": 1}, "its class has no input 'vae.image0'"),
         ({"vae": 1}, "it takes a link to VAE"),
         ({"flag": False}, None),
@@ -488,3 +510,8 @@ def test_job_of_a_callers_graph_has_its_inputs():
 def test_job_that_cannot_be_made_is_refused(operation, request_, says):
     with pytest.raises(WorkflowRefused, match=says):
         job(operation, request_, {"an-edit": WORKFLOW})
+
+
+def test_input_that_no_class_has_is_ignored_in_our_own_graphs_as_comfyui_does():
+    assert odd(allowed=None, newer=1) is None
+    assert (odd(newer=1) or "").startswith("its class has no input 'newer'")

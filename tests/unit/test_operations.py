@@ -2,7 +2,7 @@
 
 import pytest
 
-from backlot.comfyui.graphs import RUN_WORKFLOW
+from backlot.comfyui import RUN_WORKFLOW
 from backlot.errors import OperationNotFound
 from backlot.operations import Lane, RequestContext, catalogue, operation_named
 from backlot.seedream_models import OfferedModels

@@ -1,6 +1,7 @@
 """Workflows of ours: for each operation a graph in API format, `<module>.json`, and its binding, `<module>.py`.
 
-A workflow is found by being here; its module has the operation's name and defines `BINDING`.
+A workflow is found by being here; its module has the operation's name and defines `BINDING`. The graphs run on ComfyUI
+0.3.64, whose classes `backlot/comfyui/object_info.json` has, and on 0.33, where scaling needs `resolution_steps`.
 """
 
 import json
