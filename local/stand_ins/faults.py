@@ -21,6 +21,9 @@ TRUNCATED = b'{"id": "stand-in", "choices": [{"index": 0, "message": {"role": "a
 AnyFault = Literal["status", "text", "body", "truncated", "reset", "expired", "images", "none"]
 FalFault = Literal["lost-answer", "flagged", "lost", "doubled", "forged"]
 SageMakerFault = Literal["lost-answer", "lost", "doubled"]
+ComfyuiFault = Literal[
+    "lost-answer", "death", "oom", "exception", "hang", "socket-cut", "restart", "late-history", "no-end"
+]
 
 
 class Fault(BaseModel):
@@ -28,28 +31,31 @@ class Fault(BaseModel):
 
     Args:
         kind: `status` (an error body), `text` (the model says this), `body` (this and HTTP 200), `truncated`, `reset`,
-            `expired` (the result's URL is over), `images` (some pictures of a batch fail), `none` (only the wait); fal
-            and
-            SageMaker have more, see `local/stand_ins/fal.py` and `sagemaker.py`.
+            `expired` (the result's URL is over), `images` (some pictures of a batch fail), `none` (only the wait); fal,
+            SageMaker and ComfyUI have more, see `local/stand_ins/fal.py`, `sagemaker.py` and `comfyui/application.py`.
         status: HTTP status of `status`.
         code: the provider's code in the body.
         message: the provider's words in the body.
         headers: of `status`, such as `Retry-After`.
         text: of `text` and `body`.
         images: of `images`, which pictures fail with `code` and `message`, counted from 0.
+        node: of ComfyUI's, the id or class of the node in which it shows.
+        step: of ComfyUI's, the sampler's step after which it shows.
         wait_s: before the call is answered, seconds.
         times: how many calls it is for.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: AnyFault | FalFault | SageMakerFault
+    kind: AnyFault | FalFault | SageMakerFault | ComfyuiFault
     status: int = 500
     code: str = "InternalError"
     message: str = "made to fail"
     headers: dict[str, str] = {}
     text: str = ""
     images: list[int] = []
+    node: str = ""
+    step: int = 1
     wait_s: float = 0.0
     times: int = 1
 
@@ -76,6 +82,19 @@ class Faults:
 
     async def next(self, provider: str) -> Fault | None:
         """Count a call; return its fault, after the fault's wait."""
+        fault = self.take(provider)
+        if fault is None:
+            return None
+        self._at_work[provider] += 1
+        self.peaks[provider] = max(self.peaks[provider], self._at_work[provider])
+        try:
+            await asyncio.sleep(fault.wait_s)
+        finally:
+            self._at_work[provider] -= 1
+        return fault
+
+    def take(self, provider: str) -> Fault | None:
+        """Count a call; return its fault at once."""
         self.calls[provider] += 1
         self.times[provider].append(time.time())
         waiting = self._waiting[provider]
@@ -86,12 +105,6 @@ class Faults:
             waiting.popleft()
         else:
             waiting[0] = fault.model_copy(update={"times": fault.times - 1})
-        self._at_work[provider] += 1
-        self.peaks[provider] = max(self.peaks[provider], self._at_work[provider])
-        try:
-            await asyncio.sleep(fault.wait_s)
-        finally:
-            self._at_work[provider] -= 1
         return fault
 
     async def answer(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
