@@ -17,10 +17,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for uploads and results; without it, they go with the process")
     parser.add_argument("--protocol", choices=VERSIONS, default="0.3")
     parser.add_argument("--step-seconds", type=float, default=0.12, help="one step of a sampler")
-    parser.add_argument("--prompt-seconds", type=float, default=0.0, help="a whole prompt, at least")
+    parser.add_argument("--sampling-seconds", type=float, default=0.0, help="all steps together, instead")
     parser.add_argument("--no-previews", action="store_true", help="as ComfyUI without --preview-method")
     options = parser.parse_args()
-    settings = Settings(step_s=options.step_seconds, prompt_s=options.prompt_seconds, previews=not options.no_previews)
+    settings = Settings(
+        step_s=options.step_seconds, sampling_s=options.sampling_seconds, previews=not options.no_previews
+    )
     with tempfile.TemporaryDirectory() as passing:
         app = application(options.folder or Path(passing), settings, protocol=options.protocol)
         web.run_app(app, host="127.0.0.1", port=options.port, print=None)

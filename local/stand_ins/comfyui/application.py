@@ -15,10 +15,10 @@ Faults, `PUT /_faults/<name>`:
 import os
 import platform
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from local.stand_ins.comfyui import schemas
 from local.stand_ins.comfyui.execution import Execution
@@ -34,8 +34,6 @@ from local.stand_ins.faults import Faults
 VERSIONS = {"0.3": "0.3.64+stand-in", "0.38": "0.38.1+stand-in"}
 
 _MEMORY_BYTES = 24 * 2**30
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(folder: Path, settings: Settings, *, protocol: str = "0.3") -> web.Application:
@@ -107,9 +105,15 @@ class _About:
             "embedded_python": False,
             "argv": sys.argv,
         }
-        device = {"name": f"stand-in on {platform.machine()}", "type": "cpu", "index": None}
-        device |= dict.fromkeys(("vram_total", "torch_vram_total"), _MEMORY_BYTES)
-        device |= dict.fromkeys(("vram_free", "torch_vram_free"), _MEMORY_BYTES // 2)
+        device = {
+            "name": f"stand-in on {platform.machine()}",
+            "type": "cpu",
+            "index": None,
+            "vram_total": _MEMORY_BYTES,
+            "vram_free": _MEMORY_BYTES // 2,
+            "torch_vram_total": _MEMORY_BYTES,
+            "torch_vram_free": _MEMORY_BYTES // 2,
+        }
         return web.json_response({"system": system, "devices": [device]})
 
     async def _features(self, _: web.Request) -> web.Response:
@@ -132,7 +136,7 @@ async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
-def _faulty(faults: Faults) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _faulty(faults: Faults) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         first = request.path.removeprefix("/api").split("/")[1]

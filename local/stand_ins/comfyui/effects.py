@@ -64,24 +64,21 @@ def draw(wish: Wish, width: int, height: int, index: int = 0) -> Picture:
     else:
         prompt = f"{wish.text} (seed {wish.seed})"
         drawn = drawings.draw(prompt, [], width, height, index=index, of=index + 1)
-        base = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB), np.float32) / 255
-    picture, words = _changed(base, wish.text, jitter=float(rng.uniform(-1.5, 1.5)))
-    picture = base + (picture - base) * np.float32(wish.denoise)
-    picture = _with_insets(picture, wish.pictures[1:])
-    picture = picture + rng.normal(0, GRAIN, (height, width, 1)).astype(np.float32)
-    return _labelled(np.clip(picture, 0, 1), f"{words} · seed {wish.seed}")
+        base = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB) / 255, np.float32)
+    changed, words = _changed(base, wish.text, jitter=float(rng.uniform(-1.5, 1.5)))
+    shown = _with_insets(base + (changed - base) * np.float32(wish.denoise), wish.pictures[1:])
+    grain = rng.standard_normal((height, width, 1), np.float32) * np.float32(GRAIN)
+    return _labelled(np.clip(shown + grain, 0, 1), f"{words} · seed {wish.seed}")
 
 
 def _changed(base: Picture, text: str, *, jitter: float) -> tuple[Picture, str]:
     move = camera.read(text)
     names = edits.looks(text)
-    if move:
-        # What is said of the camera is no look; only words that are known ones count beside it.
-        names = [name for name in names if not name.startswith("tint ")]
-        base = camera.turned(base, move, jitter)
-    words = [f"camera {move.words}"] if move else []
-    words += [name.split()[0] if name.startswith("tint ") else name for name in names]
-    return edits.applied(base, names), " + ".join(words) or "unchanged"
+    if move is None:
+        return edits.applied(base, names), " + ".join(names) or "unchanged"
+    # What is said of the camera is no look of its own.
+    names = [name for name in names if not name.startswith("tint ")]
+    return edits.applied(camera.turned(base, move, jitter), names), " + ".join([f"camera {move.words}", *names])
 
 
 def _covering(picture: Picture, width: int, height: int) -> Picture:
@@ -102,7 +99,8 @@ def _with_insets(picture: Picture, others: tuple[Picture, ...]) -> Picture:
     for other in others:
         scale = min(INSET * width / other.shape[1], INSET * 1.3 * height / other.shape[0])
         small = cv2.resize(other, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        framed = cv2.copyMakeBorder(small, *[max(1, gap // 4)] * 4, cv2.BORDER_CONSTANT, value=(1.0, 1.0, 1.0))
+        frame = max(1, gap // 4)
+        framed = np.pad(small, ((frame, frame), (frame, frame), (0, 0)), constant_values=1)
         top = height - framed.shape[0] - gap * 3
         right = min(left + framed.shape[1], width)
         if top < 0 or right <= left:
@@ -120,4 +118,4 @@ def _labelled(picture: Picture, words: str) -> Picture:
     font = ImageFont.load_default(unit)
     text = textwrap.shorten(f"stand-in · {words}", LABEL_CHARS, placeholder=" …")
     painter.text((unit * 0.7, image.height - 1.45 * unit), text, font=font, fill=(255, 208, 96, 255))
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -47,6 +48,8 @@ class Execution:
         work = asyncio.create_task(self._work())
         yield
         work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
 
     def status(self) -> dict[str, Any]:
         """Return what `GET /prompt` and `status` messages say."""

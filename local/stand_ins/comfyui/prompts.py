@@ -167,7 +167,7 @@ class Prompts:
         if invalid:
             told = {"error": "job_ids contains invalid id(s)", "invalid_ids": [str(each) for each in invalid]}
             return web.json_response(told, status=400)
-        return web.json_response({"cancelled": any([self._cancel(each) for each in ids])})
+        return web.json_response({"cancelled": True in [self._cancel(each) for each in ids]})
 
     def _cancel(self, job_id: str) -> bool:
         self._records.cancels.append(job_id)

@@ -16,14 +16,14 @@ class Settings(BaseModel):
 
     Args:
         step_s: one step of a sampler, seconds.
-        prompt_s: a whole prompt takes at least so long, seconds.
+        sampling_s: all steps of a sampler together, seconds; 0 leaves them as long as they are.
         previews: whether samplers send previews, as with `--preview-method auto`.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     step_s: float = Field(0.12, ge=0)
-    prompt_s: float = Field(0, ge=0)
+    sampling_s: float = Field(0, ge=0)
     previews: bool = True
 
 

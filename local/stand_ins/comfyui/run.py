@@ -86,7 +86,6 @@ class Run:
         Raises:
             Restarted: a fault says so.
         """
-        began = time.monotonic()
         self._note("execution_start", {})
         self._keys = await asyncio.to_thread(signatures, self.prompt.graph, self._shop.folders)
         self._shop.cache.begin(set(self._keys.values()))
@@ -98,7 +97,6 @@ class Run:
         try:
             for node_id in order:
                 await self._run_node(node_id)
-            await asyncio.sleep(began + self._shop.settings.prompt_s - time.monotonic())
         except Restarted:
             self.status = "lost"
             raise

@@ -6,6 +6,7 @@ import json
 import struct
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -31,7 +32,9 @@ class Sockets:
         executing: client and node that run now, if any.
     """
 
-    def __init__(self, status: Callable[[], dict[str, Any]], executing: Callable[[], tuple[str | None, str | None]]):
+    def __init__(
+        self, status: Callable[[], dict[str, Any]], executing: Callable[[], tuple[str | None, str | None]]
+    ) -> None:
         self._status = status
         self._executing = executing
         self._messages: asyncio.Queue[tuple[str | bytes, str | None]] = asyncio.Queue()
@@ -42,8 +45,10 @@ class Sockets:
         """Send what is put in the queue; for `cleanup_ctx`."""
         publishing = asyncio.create_task(self._publish())
         yield
-        publishing.cancel()
         self.cut(None)
+        publishing.cancel()
+        with suppress(asyncio.CancelledError):
+            await publishing
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Hold a client's socket until it ends."""

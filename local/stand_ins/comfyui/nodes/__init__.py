@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.stand_ins.comfyui.cache import Made
-from local.stand_ins.comfyui.nodes import images, masks, models, sounds, stores
+from local.stand_ins.comfyui.nodes import images, masks, models, sampling, sounds, stores
 from local.stand_ins.comfyui.nodes.job import Job
 
 #: Classes that work in steps.
@@ -29,7 +29,7 @@ async def run_node(class_type: str, job: Job, inputs: dict[str, Any]) -> Made:
         inputs: its fields, links replaced by results.
     """
     if class_type in SAMPLERS:
-        return Made(await models.sample(job, **inputs))
+        return Made(await sampling.sample(job, inputs))
     if class_type in stores.NODES:
         return await asyncio.to_thread(stores.NODES[class_type], job, **inputs)
     return Made(await asyncio.to_thread(_PURE[class_type], **inputs))

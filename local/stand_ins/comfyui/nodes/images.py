@@ -169,7 +169,7 @@ def _empty_image(width: int, height: int, batch_size: int, color: int) -> Result
 
 
 def _image_pad_for_outpaint(image: Images, left: int, top: int, right: int, bottom: int, feathering: int) -> Result:
-    count, height, width = image.shape[:3]
+    height, width = image.shape[1:3]
     padding = ((0, 0), (top, bottom), (left, right))
     padded = np.pad(image, (*padding, (0, 0)), constant_values=0.5)
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]

@@ -1,6 +1,5 @@
-"""Loaders, encoders, the sampler and the decoder: they carry along what they stand for, and the decoder draws it."""
+"""Loaders, encoders and the decoder: they carry along what they stand for, and the decoder draws it."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,14 +7,10 @@ from typing import Any
 import numpy as np
 
 from local.stand_ins.comfyui.effects import Wish, draw
-from local.stand_ins.comfyui.nodes.images import Images, to_pillow
-from local.stand_ins.comfyui.nodes.job import Job
+from local.stand_ins.comfyui.nodes.images import Images
 
 #: A latent pixel covers so many pixels each way.
 LATENT_PX = 8
-
-#: Longest side of a preview, pixels.
-PREVIEW_PX = 256
 
 
 @dataclass(frozen=True)
@@ -57,42 +52,8 @@ class Latent:
     wish: Wish | None = None
 
 
-async def sample(
-    job: Job,
-    model: Model,
-    seed: int,
-    steps: int,
-    cfg: float,
-    sampler_name: str,
-    scheduler: str,
-    positive: Conditioning,
-    negative: Conditioning,
-    latent_image: Latent,
-    denoise: float,
-) -> tuple[Any, ...]:
-    """Take the steps of `KSampler`, each as long as the settings say."""
-    pictures = positive.pictures
-    if not pictures and latent_image.pixels is not None:
-        pictures = (latent_image.pixels[0],)
-    settings = f"{model.files} {cfg} {sampler_name} {scheduler} {negative.text}"
-    wish = Wish(positive.text, pictures, seed, steps, denoise, settings)
-    made = replace(latent_image, wish=wish)
-    final = await asyncio.to_thread(_preview, made)
-    noise = np.random.default_rng(seed).random(final.shape, np.float32)
-    for step in range(1, steps + 1):
-        await asyncio.sleep(job.settings.step_s)
-        share = step / steps
-        await job.tick(step, steps, lambda share=share: to_pillow(final * share + noise * (1 - share)))
-    return (made,)
-
-
-def _preview(latent: Latent) -> Images:
-    scale = min(1.0, PREVIEW_PX / max(latent.width, latent.height))
-    small = replace(latent, width=round(latent.width * scale), height=round(latent.height * scale), count=1)
-    return _decoded(small)[0]
-
-
-def _decoded(latent: Latent) -> Images:
+def decoded(latent: Latent) -> Images:
+    """Return the images that a latent stands for: what was wished for, what was encoded, or grey."""
     if latent.wish is not None:
         drawn = [draw(latent.wish, latent.width, latent.height, index) for index in range(latent.count)]
         return np.stack(drawn)
@@ -140,10 +101,10 @@ NODES: Mapping[str, Callable[..., tuple[Any, ...]]] = {
     "ConditioningZeroOut": lambda conditioning: (replace(conditioning, text=""),),
     "FluxGuidance": lambda conditioning, guidance: (conditioning,),  # noqa: ARG005
     "ReferenceLatent": lambda conditioning, latent=None: (
-        conditioning if latent is None else replace(conditioning, pictures=(*conditioning.pictures, *_decoded(latent))),
+        conditioning if latent is None else replace(conditioning, pictures=(*conditioning.pictures, *decoded(latent))),
     ),
     "VAEEncode": _encoded,
-    "VAEDecode": lambda samples, vae: (_decoded(samples),),  # noqa: ARG005
+    "VAEDecode": lambda samples, vae: (decoded(samples),),  # noqa: ARG005
     "EmptyLatentImage": _empty,
     "EmptySD3LatentImage": _empty,
     "PrimitiveInt": lambda value: (value,),

@@ -1,13 +1,10 @@
-"""Nodes for sounds and videos, and the lossless coding of a sound."""
+"""Nodes for sounds and videos, and the coding of silence, the only sound that there is."""
 
 import hashlib
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from local.stand_ins.comfyui.nodes.images import Images
 
@@ -16,16 +13,18 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A sound.
+class Silence:
+    """A sound of nothing.
 
     Args:
-        samples: (channels, samples) int16.
+        length: samples.
         rate: samples in a second.
+        channels: 1 or 2.
     """
 
-    samples: NDArray[np.int16]
+    length: int
     rate: int
+    channels: int
 
 
 @dataclass(frozen=True)
@@ -36,34 +35,31 @@ class Video:
     fps: float
 
 
-def flac(sound: Sound) -> bytes:
-    """Encode a sound as FLAC, 16 bits, without making it smaller.
+def flac(sound: Silence) -> bytes:
+    """Encode silence as FLAC, 16 bits.
 
     Source:
         RFC 9639, sections 8 and 9.
     """
-    channels, total = sound.samples.shape
     # 20 bits rate, 3 bits channels, 5 bits sample size, 36 bits length.
-    described = sound.rate << 44 | (channels - 1) << 41 | 15 << 36 | total
-    digest = hashlib.md5(np.ascontiguousarray(sound.samples.T).astype("<i2").tobytes(), usedforsecurity=False).digest()
+    described = sound.rate << 44 | (sound.channels - 1) << 41 | 15 << 36 | sound.length
+    digest = hashlib.md5(bytes(2 * sound.channels * sound.length), usedforsecurity=False).digest()
     info = struct.pack(">HH", BLOCK, BLOCK) + bytes(6) + described.to_bytes(8, "big") + digest
-    frames = [_frame(sound.samples[:, begin : begin + BLOCK], begin // BLOCK) for begin in range(0, total, BLOCK)]
+    frames = [
+        _frame(number, min(BLOCK, sound.length - begin), sound.channels)
+        for number, begin in enumerate(range(0, sound.length, BLOCK))
+    ]
     return b"fLaC" + bytes([0x80]) + len(info).to_bytes(3, "big") + info + b"".join(frames)
 
 
-def _frame(samples: NDArray[np.int16], number: int) -> bytes:
-    channels, length = samples.shape
-    # Fixed block size; its length follows in 16 bits, the rate is the stream's, 16 bits a sample.
-    head = bytes([0xFF, 0xF8, 0x70, (channels - 1) << 4 | 0b1000]) + _coded(number) + (length - 1).to_bytes(2, "big")
-    body = head + bytes([_crc(head, 8, 0x07)])
-    for channel in samples:
-        body += bytes([0b10]) + channel.astype(">i2").tobytes()
+def _frame(number: int, length: int, channels: int) -> bytes:
+    """Encode samples that are all 0; a frame's number is coded as UTF-8 codes a character."""
+    # Blocks of one size, which follows in 16 bits; the rate is the stream's; 16 bits a sample.
+    coded = chr(number).encode("utf-8", "surrogatepass")
+    head = bytes([0xFF, 0xF8, 0x70, (channels - 1) << 4 | 0b1000]) + coded + (length - 1).to_bytes(2, "big")
+    constant = bytes([0, 0, 0])
+    body = head + bytes([_crc(head, 8, 0x07)]) + constant * channels
     return body + _crc(body, 16, 0x8005).to_bytes(2, "big")
-
-
-def _coded(number: int) -> bytes:
-    """Code a frame's number as UTF-8 codes a character, but without UTF-8's gaps."""
-    return chr(number).encode("utf-8", "surrogatepass")
 
 
 def _crc(data: bytes, bits: int, polynomial: int) -> int:
@@ -76,10 +72,10 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
 
 
 def _empty_audio(duration: float, sample_rate: int, channels: int) -> tuple[Any, ...]:
-    return (Sound(np.zeros((channels, round(duration * sample_rate)), np.int16), sample_rate),)
+    return (Silence(round(duration * sample_rate), sample_rate, channels),)
 
 
-def _create_video(images: Images, fps: float, audio: Sound | None = None) -> tuple[Any, ...]:  # noqa: ARG001
+def _create_video(images: Images, fps: float, audio: Silence | None = None) -> tuple[Any, ...]:  # noqa: ARG001
     return (Video(images, fps),)
 
 

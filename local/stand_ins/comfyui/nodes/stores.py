@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from local.stand_ins.comfyui.cache import Made
 from local.stand_ins.comfyui.nodes.images import Images, to_pillow
 from local.stand_ins.comfyui.nodes.job import Job
-from local.stand_ins.comfyui.nodes.sounds import Sound, Video, flac
+from local.stand_ins.comfyui.nodes.sounds import Silence, Video, flac
 
 #: What every file says of itself.
 ENGINE = "stand-in"
@@ -25,7 +25,8 @@ _WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 
 
 def _load_image(job: Job, image: str) -> Made:
-    frames, masks = [], []
+    frames: list[Images] = []
+    masks: list[Images] = []
     with Image.open(_found(job, image)) as opened:
         for frame in ImageSequence.Iterator(opened):
             turned = ImageOps.exif_transpose(frame)
@@ -79,9 +80,7 @@ def _saved(job: Job, images: Images, prefix: str, kind: str) -> Made:
     return Made((), {"images": files})
 
 
-def _save_animated_webp(
-    job: Job, images: Images, filename_prefix: str, fps: float, lossless: bool, quality: int, method: str
-) -> Made:
+def _save_animated_webp(job: Job, images: Images, filename_prefix: str, fps: float, **coding: Any) -> Made:
     frames = [to_pillow(each) for each in images]
     exif = frames[0].getexif()
     exif[ExifTags.Base.Model] = f"prompt:{json.dumps(job.graph)}"
@@ -93,9 +92,9 @@ def _save_animated_webp(
         duration=int(1000 / fps),
         append_images=frames[1:],
         exif=exif,
-        lossless=lossless,
-        quality=quality,
-        method=_WEBP_METHODS[method],
+        lossless=coding["lossless"],
+        quality=coding["quality"],
+        method=_WEBP_METHODS[coding["method"]],
     )
     return Made((), {"images": [_shown(path, subfolder, "output")], "animated": [len(frames) != 1]})
 
@@ -111,7 +110,7 @@ def _save_video(job: Job, video: Video, filename_prefix: str, format: str, codec
     return Made((), {"images": [_shown(path, subfolder, "output")], "animated": [True]})
 
 
-def _save_audio(job: Job, audio: Sound, filename_prefix: str) -> Made:
+def _save_audio(job: Job, audio: Silence, filename_prefix: str) -> Made:
     path, subfolder = job.folders.next_path(filename_prefix, "output", ".flac")
     path.write_bytes(flac(audio))
     return Made((), {"audio": [_shown(path, subfolder, "output")]})
