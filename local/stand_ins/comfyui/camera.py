@@ -60,7 +60,12 @@ _UPS = (
     (-2, re.compile(r"low[- ]angle|from the ground|worm|仰视|仰拍", re.IGNORECASE)),
     (2, re.compile(r"top[- ]down|bird'?s?[- ]eye|俯视|鸟瞰", re.IGNORECASE)),
     (-1, re.compile(r"(camera|angle|viewpoint)[^.,]*\b(down|lower)|向下移动|低角度|略低|稍低|降低", re.IGNORECASE)),
-    (1, re.compile(r"(camera|angle|viewpoint)[^.,]*\b(up|higher)|向上移动|高角度|略高|稍高|升高", re.IGNORECASE)),
+    (
+        1,
+        re.compile(
+            r"(camera|angle|viewpoint)[^.,]*(?<!close-)\b(up|higher)|向上移动|高角度|略高|稍高|升高", re.IGNORECASE
+        ),
+    ),
 )
 _ZOOMS = (
     (1, re.compile(r"camera forward|close-up|closer|向前移动|特写|拉近", re.IGNORECASE)),

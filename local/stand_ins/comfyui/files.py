@@ -7,7 +7,7 @@ from pathlib import Path
 KINDS = ("input", "output", "temp")
 
 #: `name [output]` means a file of another folder than the one that is looked in by default.
-_ANNOTATION = re.compile(r"(?P<name>.*?) ?\[(?P<kind>input|output|temp)\]")
+_ANNOTATION = re.compile(r"(?P<name>.*) \[(?P<kind>input|output|temp)\]")
 
 
 class OutsideError(ValueError):

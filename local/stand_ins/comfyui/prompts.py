@@ -34,7 +34,7 @@ class Prompts:
         self._validator = validator
         self._records = records
         self._is_new = is_new
-        self._number = 0.0
+        self._number = 0
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""

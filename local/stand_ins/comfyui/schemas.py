@@ -8,7 +8,7 @@ from typing import Any
 
 _HERE = Path(__file__).parent
 
-#: Answers of a real ComfyUI 0.3.64 without models, and more of its classes, written by its source.
+#: Answers of a real ComfyUI 0.3.64 without models, and more of its classes.
 SOURCES = (_HERE / "object_info.json", _HERE / "more_object_info.json")
 
 #: What lies in the folders of models: the files of our workflows and those of ComfyUI's own templates.
@@ -20,6 +20,7 @@ MODELS = {
     ],
     "loras": [
         "Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors",
+        "Qwen-Image-Edit-2509-Lightning-8steps-V1.0-bf16.safetensors",
         "Qwen-Image-Lightning-8steps-V1.1.safetensors",
         "镜头转换.safetensors",
     ],

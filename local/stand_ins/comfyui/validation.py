@@ -148,7 +148,9 @@ class _Check:
             except Refused as refused:
                 errors.append(refused.entry)
         if errors or not is_valid:
-            self.errors[node_id] = self.errors.get(node_id, []) + errors
+            # What was found on the way around a cycle, 0.3.64 forgets.
+            found = self.errors.get(node_id, []) if self._is_new else []
+            self.errors[node_id] = found + errors
             return False
         self._valid.add(node_id)
         return True
@@ -169,7 +171,7 @@ class _Check:
             value = value["__value__"]
         node["inputs"][name] = value = _converted(name, expected, value)
         if (node["class_type"], name) in UPLOADS:
-            if self._folders.find(str(value)) is None:
+            if self._folders.find(value) is None:
                 words = "Custom validation failed for node"
                 details = f"{name} - Invalid image file: {value}"
                 raise Refused(_entry("custom_validation_failed", words, details, input_name=name))

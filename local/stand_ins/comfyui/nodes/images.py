@@ -87,6 +87,8 @@ def _flux_kontext_image_scale(image: Images) -> Result:
 def _image_blend(image1: Images, image2: Images, blend_factor: float, blend_mode: str) -> Result:
     if image1.shape != image2.shape:
         image2 = resized(image2, "bicubic", image1.shape[2], image1.shape[1], is_cropped=True)
+    if blend_mode not in _BLENDS:
+        raise ValueError(f"Unsupported blend mode: {blend_mode}")
     mixed = _BLENDS[blend_mode](image1, image2)
     return (np.clip(image1 * (1 - blend_factor) + mixed * blend_factor, 0, 1).astype(np.float32),)
 
@@ -151,15 +153,15 @@ def _image_composite_masked(
     if resize_source:
         source = resized(source, "bilinear", width, height)
     source = np.resize(source, (len(destination), *source.shape[1:]))
-    left, top = min(x, width), min(y, height)
-    source = source[:, : height - top, : width - left]
     shown = np.ones(source.shape[:3], np.float32)
-    if mask is not None and source.size:
-        shown = resized(mask, "bilinear", source.shape[2], source.shape[1])
-    bottom, right = top + source.shape[1], left + source.shape[2]
+    if mask is not None:
+        shown = np.resize(resized(mask, "bilinear", source.shape[2], source.shape[1]), source.shape[:3])
+    left, top = min(x, width), min(y, height)
+    weight = shown[:, : height - top, : width - left, None]
+    bottom, right = top + weight.shape[1], left + weight.shape[2]
     result = destination.copy()
-    weight = np.resize(shown, source.shape[:3])[..., None]
-    result[:, top:bottom, left:right] = weight * source + (1 - weight) * result[:, top:bottom, left:right]
+    under = result[:, top:bottom, left:right]
+    result[:, top:bottom, left:right] = weight * source[:, : height - top, : width - left] + (1 - weight) * under
     return (result,)
 
 
