@@ -146,18 +146,19 @@ class TestRun:
         assert "execution_success" not in socket.kinds()
 
     def test_restart_loses_queue_history_and_cache(self, comfyui):
-        done = comfyui.start(scaling("a.png"))
-        comfyui.entry(done)
-        comfyui.fault("comfyui-run", "restart")
         comfyui.settings(step_s=0.05)
         socket = comfyui.connect()
-        lost, waiting = comfyui.start(editing("a.png")), comfyui.start(editing("a.png", seed=2))
+        first = comfyui.start(editing("a.png", steps=400))
+        socket.until("progress", value=1)
+        comfyui.fault("comfyui-run", "restart")
+        lost, waiting = comfyui.start(scaling("a.png")), comfyui.start(editing("a.png"))
+        comfyui.http.post("/interrupt", json={"prompt_id": first})
         socket.until_closed()
         assert comfyui.http.get("/history").json() == {}
         assert comfyui.http.get("/queue").json() == {"queue_running": [], "queue_pending": []}
         comfyui.run(scaling("a.png"))
         state = comfyui.state()
-        assert [each["status"] for each in state["prompts"]] == ["success", "lost", "success"]
+        assert [each["status"] for each in state["prompts"]] == ["interrupted", "lost", "success"]
         assert state["prompts"][2]["nodes"] == ["1", "2", "3"]
         assert waiting not in state["executions"]
         assert comfyui.history(lost) is None

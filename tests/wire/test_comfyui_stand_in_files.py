@@ -145,6 +145,15 @@ class TestAbout:
 
 
 class TestLoading:
+    def test_file_that_is_no_picture_fails_the_prompt(self, comfyui):
+        comfyui.upload(b"no picture", "b.png")
+        name, told = comfyui.run(scaling("b.png"))["status"]["messages"][-1]
+        assert (name, told["node_id"], told["exception_type"]) == (
+            "execution_error",
+            "1",
+            "PIL.UnidentifiedImageError",
+        )
+
     def test_turned_photo_is_loaded_upright(self, comfyui):
         exif = Image.Exif()
         exif[0x112] = 6

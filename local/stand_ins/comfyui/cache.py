@@ -27,17 +27,18 @@ class Cache:
     """Results by signature.
 
     Args:
-        keeps: whether a result outlives a prompt that has no such node, as since 2026; before, it does not.
+        keeps: how many results outlive a prompt that has no such nodes.
     """
 
-    def __init__(self, *, keeps: bool) -> None:
+    def __init__(self, keeps: int) -> None:
         self._keeps = keeps
         self._made: dict[str, Made] = {}
 
     def begin(self, needed: set[str]) -> None:
         """Drop what the next prompt does not have."""
-        if not self._keeps:
-            self._made = {key: made for key, made in self._made.items() if key in needed}
+        others = [key for key in self._made if key not in needed]
+        for key in others[: max(len(others) - self._keeps, 0)]:
+            del self._made[key]
 
     def get(self, signature: str) -> Made | None:
         """Return a result."""

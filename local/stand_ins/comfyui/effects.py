@@ -57,14 +57,12 @@ def draw(wish: Wish, width: int, height: int, index: int = 0) -> Picture:
     Shapes:
         (height, width, 3) float32 RGB of 0 to 1.
     """
+    if not wish.pictures:
+        drawn = drawings.draw(f"{wish.text} (seed {wish.seed})", [], width, height, index=index, of=index + 1)
+        return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB) / 255, np.float32)
     digest = hashlib.sha256(f"{wish.seed} {index} {wish.steps} {wish.settings} {wish.text}".encode()).digest()
     rng = np.random.default_rng(np.frombuffer(digest, np.uint32))
-    if wish.pictures:
-        base = _covering(wish.pictures[0], width, height)
-    else:
-        prompt = f"{wish.text} (seed {wish.seed})"
-        drawn = drawings.draw(prompt, [], width, height, index=index, of=index + 1)
-        base = np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB) / 255, np.float32)
+    base = _covering(wish.pictures[0], width, height)
     changed, words = _changed(base, wish.text, jitter=float(rng.uniform(-1.5, 1.5)))
     shown = _with_insets(base + (changed - base) * np.float32(wish.denoise), wish.pictures[1:])
     grain = rng.standard_normal((height, width, 1), np.float32) * np.float32(GRAIN)

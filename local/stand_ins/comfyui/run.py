@@ -18,6 +18,7 @@ from local.stand_ins.comfyui.prompt_queue import Prompt
 from local.stand_ins.comfyui.records import Settings
 from local.stand_ins.comfyui.schemas import NodeClass
 from local.stand_ins.comfyui.sockets import Sockets
+from local.stand_ins.comfyui.validation import Graph
 from local.stand_ins.faults import Fault
 
 #: As torch names it, and ComfyUI's words with it.
@@ -77,6 +78,7 @@ class Run:
         self._is_interrupted = is_interrupted
         self._messages: list[list[Any]] = []
         self._progress: dict[str, dict[str, Any]] = {}
+        self._graph = _needed(prompt, shop.classes)
         self._keys: dict[str, str] = {}
         self._struck = ""
 
@@ -87,7 +89,7 @@ class Run:
             Restarted: a fault says so.
         """
         self._note("execution_start", {})
-        self._keys = await asyncio.to_thread(signatures, self.prompt.graph, self._shop.folders)
+        self._keys = await asyncio.to_thread(signatures, self._graph, self._shop.folders)
         self._shop.cache.begin(set(self._keys.values()))
         cached = [node_id for node_id, key in self._keys.items() if self._shop.cache.get(key) is not None]
         self._note("execution_cached", {"nodes": cached})
@@ -132,7 +134,7 @@ class Run:
 
         def add(node_id: str) -> None:
             if node_id not in order:
-                for value in self.prompt.graph[node_id]["inputs"].values():
+                for value in self._graph[node_id]["inputs"].values():
                     if isinstance(value, list) and node_id not in cached and value[0] not in cached:
                         add(value[0])
                 order.append(node_id)
@@ -146,7 +148,7 @@ class Run:
         if self._fault is None:
             return ""
         wanted = {self._fault.node} if self._fault.node else SAMPLERS
-        found = [each for each in order if wanted & {each, self.prompt.graph[each]["class_type"]}]
+        found = [each for each in order if wanted & {each, self._graph[each]["class_type"]}]
         return (found or order[-1:] or [""])[0]
 
     async def _run_node(self, node_id: str) -> None:
@@ -156,15 +158,15 @@ class Run:
             self._send("executed", {"node": node_id, "display_node": node_id, "output": known.ui})
             self._finish(node_id)
             return
-        node = self.prompt.graph[node_id]
+        class_type = self._graph[node_id]["class_type"]
         self._set_progress(node_id, 0.0, 1.0)
         self.node_id = node_id
         self._send("executing", {"node": node_id, "display_node": node_id})
         self._stop_if_interrupted()
-        if node["class_type"] not in SAMPLERS:
+        if class_type not in SAMPLERS:
             await self._strike(node_id)
         job = Job(self._shop.folders, self.prompt.graph, self.prompt.extra_data, self._shop.settings, self._tick)
-        made = await run_node(node["class_type"], job, self._inputs(node_id))
+        made = await run_node(class_type, job, self._inputs(node_id))
         if made.ui is not None:
             self._send("executed", {"node": node_id, "display_node": node_id, "output": made.ui})
         self._shop.cache.put(key, made)
@@ -172,12 +174,8 @@ class Run:
         self.executed.append(node_id)
 
     def _inputs(self, node_id: str) -> dict[str, Any]:
-        node = self.prompt.graph[node_id]
-        return {
-            name: self._result(value) if isinstance(value, list) else value
-            for name, value in node["inputs"].items()
-            if name in self._shop.classes[node["class_type"]].inputs
-        }
+        inputs = self._graph[node_id]["inputs"]
+        return {name: self._result(value) if isinstance(value, list) else value for name, value in inputs.items()}
 
     def _result(self, link: list[Any]) -> Any:
         made = self._shop.cache.get(self._keys[link[0]])
@@ -239,18 +237,40 @@ class Run:
         self._set_progress(node_id, maximum, maximum, "finished")
 
     def _about(self, node_id: str) -> dict[str, Any]:
-        node_type = self.prompt.graph[node_id]["class_type"]
+        node_type = self._graph[node_id]["class_type"]
         return {"node_id": node_id, "node_type": node_type, "executed": list(self.executed)}
 
     def _details(self, node_id: str, error: Exception) -> dict[str, Any]:
-        kind = error.kind if isinstance(error, MadeToFail) else type(error).__qualname__
         return {
             "exception_message": f"{error}\n",
-            "exception_type": kind,
+            "exception_type": error.kind if isinstance(error, MadeToFail) else _name(type(error)),
             "traceback": traceback.format_tb(error.__traceback__),
             "current_inputs": {name: [_formatted(value)] for name, value in self._inputs(node_id).items()},
             "current_outputs": [each for each, key in self._keys.items() if self._shop.cache.get(key) is not None],
         }
+
+
+def _needed(prompt: Prompt, classes: dict[str, NodeClass]) -> Graph:
+    """Return the nodes that the outputs need, with the inputs that their classes know."""
+    found: Graph = {}
+
+    def add(node_id: str) -> None:
+        if node_id not in found:
+            node = prompt.graph[node_id]
+            known = classes[node["class_type"]].inputs
+            inputs = {name: value for name, value in node["inputs"].items() if name in known}
+            found[node_id] = {"class_type": node["class_type"], "inputs": inputs}
+            for value in inputs.values():
+                if isinstance(value, list):
+                    add(value[0])
+
+    for node_id in prompt.outputs:
+        add(node_id)
+    return found
+
+
+def _name(kind: type[Exception]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _ids(node_id: str) -> dict[str, Any]:

@@ -152,10 +152,10 @@ def _image_composite_masked(
     height, width = destination.shape[1:3]
     if resize_source:
         source = resized(source, "bilinear", width, height)
-    source = np.resize(source, (len(destination), *source.shape[1:]))
+    source = _repeated(source, len(destination))
     shown = np.ones(source.shape[:3], np.float32)
     if mask is not None:
-        shown = np.resize(resized(mask, "bilinear", source.shape[2], source.shape[1]), source.shape[:3])
+        shown = _repeated(resized(mask, "bilinear", source.shape[2], source.shape[1]), len(source))
     left, top = min(x, width), min(y, height)
     weight = shown[:, : height - top, : width - left, None]
     bottom, right = top + weight.shape[1], left + weight.shape[2]
@@ -163,6 +163,10 @@ def _image_composite_masked(
     under = result[:, top:bottom, left:right]
     result[:, top:bottom, left:right] = weight * source[:, : height - top, : width - left] + (1 - weight) * under
     return (result,)
+
+
+def _repeated(images: Images, count: int) -> Images:
+    return images[np.arange(count) % len(images)]
 
 
 def _empty_image(width: int, height: int, batch_size: int, color: int) -> Result:

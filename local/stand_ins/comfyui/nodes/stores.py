@@ -75,7 +75,7 @@ def _saved(job: Job, images: Images, prefix: str, kind: str) -> Made:
         metadata.add_text(name, text)
     for image in images:
         path, subfolder = job.folders.next_path(prefix, kind, ".png")
-        to_pillow(image).save(path, pnginfo=metadata, compress_level=4)
+        to_pillow(image).save(path, pnginfo=metadata, compress_level=1)
         files.append(_shown(path, subfolder, kind))
     return Made((), {"images": files})
 
