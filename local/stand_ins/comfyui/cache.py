@@ -69,4 +69,6 @@ def signatures(graph: Graph, folders: Folders) -> dict[str, str]:
             found[node_id] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return found[node_id]
 
-    return found if all(of(node_id) for node_id in graph) else {}
+    for node_id in graph:
+        of(node_id)
+    return found
