@@ -1,6 +1,6 @@
 """What a queue of work carries; apart from the steps, so that the API does not import what they need."""
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,16 @@ class WorkItem(BaseModel):
         """How often the state machine has tried this step before, within one execution."""
         _, _, count = self.attempt.rpartition("/")
         return int(count) if count.isdigit() else 0
+
+    def again(self, sent_ms: int, *, crashes: int | None = None) -> Self:
+        """Return the message with which this attempt goes on later.
+
+        Args:
+            sent_ms: when this one was sent, Unix milliseconds.
+            crashes: how often ComfyUI has died with it, if that is another number now.
+        """
+        changes = {"turn": self.turn + 1, "first_sent_ms": self.first_sent_ms or sent_ms}
+        return self.model_copy(update=changes | ({} if crashes is None else {"crashes": crashes}))
 
 
 class Cancellation(BaseModel):

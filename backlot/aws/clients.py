@@ -4,7 +4,12 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+#: What a call of AWS raises that did not succeed, however often it was tried.
+AWS_ERRORS = (Boto3Error, BotoCoreError, ClientError)
 
 
 def client(service: str) -> Any:
@@ -37,6 +42,13 @@ class ClientWhenNeeded:
 def unrepeated_client(service: str) -> Any:
     """Return a client that sends every request once: those that are not idempotent are repeated by nobody but us."""
     return boto3.client(service, config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=30))
+
+
+def patient_client(service: str) -> Any:
+    """Return a client for a process that lives on: used by many threads, and patient with a network that is cut."""
+    retries = {"total_max_attempts": 8, "mode": "standard"}
+    config = Config(retries=retries, connect_timeout=3, read_timeout=30, max_pool_connections=32)
+    return boto3.client(service, config=config)
 
 
 def s3_client(origin: str = "") -> Any:

@@ -14,6 +14,8 @@ NAMESPACE = "Backlot"
 ACCEPTED, COMPLETED, CANCELLED = "TasksAccepted", "TasksCompleted", "TasksCancelled"
 FAILED, FAILED_BY_CODE = "TasksFailed", "TasksFailedByCode"
 QUEUE_TIME, PROCESSING_TIME, PROVIDER_COST = "QueueTime", "ProcessingTime", "ProviderCost"
+GPU_PROMPT_SECONDS, GPU_JOBS_DONE = "GpuPromptSeconds", "GpuJobsDone"
+GPU_BUSY_SHARE, GPU_CRASHES = "GpuBusyShare", "GpuCrashes"
 
 
 class OperationMetrics:
@@ -43,10 +45,30 @@ class OperationMetrics:
         _publish(values, operation=task.operation)
 
 
+class GpuMetrics:
+    """Publishes the metrics of a worker of the GPU lane; `service` comes from POWERTOOLS_SERVICE_NAME, too."""
+
+    def prompt_done(self, operation: str, seconds: float) -> None:
+        """Count a graph that was run to its end, and how long the GPU had it."""
+        _publish(
+            {GPU_JOBS_DONE: (MetricUnit.Count, 1), GPU_PROMPT_SECONDS: (MetricUnit.Seconds, seconds)},
+            operation=operation,
+        )
+
+    def busy(self, share: float) -> None:
+        """Say for which share of the last minute the GPU had a graph, 0 to 1."""
+        _publish({GPU_BUSY_SHARE: (MetricUnit.NoUnit, share)})
+
+    def crashed(self) -> None:
+        """Count a ComfyUI that died."""
+        _publish({GPU_CRASHES: (MetricUnit.Count, 1)})
+
+
 def _publish(values: dict[str, tuple[MetricUnit, float]], **dimensions: str) -> None:
     """Write metrics under the service alone and under the service with more dimensions."""
     metrics = EphemeralMetrics(namespace=NAMESPACE)
-    metrics.add_dimensions(service=str(metrics.service), **dimensions)
+    if dimensions:
+        metrics.add_dimensions(service=str(metrics.service), **dimensions)
     for name, (unit, value) in values.items():
         metrics.add_metric(name=name, unit=unit, value=value)
     metrics.flush_metrics()

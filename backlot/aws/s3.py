@@ -1,5 +1,6 @@
 """S3: the bucket of results and uploads."""
 
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -55,6 +56,12 @@ class Bucket:
         """Write an object."""
         self._client.put_object(
             Bucket=self._name, Key=key, Body=body, ContentType=content_type, CacheControl=cache_control
+        )
+
+    def upload(self, key: str, path: Path, *, content_type: str, cache_control: str) -> None:
+        """Write a file as an object, in several parts if it is large."""
+        self._client.upload_file(
+            str(path), self._name, key, ExtraArgs={"ContentType": content_type, "CacheControl": cache_control}
         )
 
 

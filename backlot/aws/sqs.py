@@ -9,6 +9,8 @@ from backlot.work_items import Cancellation, WorkItem
 #: Longest times for which SQS hides a message that was received, and one that is sent, seconds.
 MAX_VISIBILITY_S, MAX_DELAY_S = 43_200, 900
 
+_ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp"]
+
 
 @dataclass(frozen=True)
 class Message:
@@ -16,12 +18,14 @@ class Message:
 
     Args:
         receives: how often it was received, here and in the queue that it came from.
+        sent_ms: when it was sent, Unix milliseconds.
     """
 
     message_id: str
     receipt_handle: str
     body: str
     receives: int
+    sent_ms: int
 
 
 class Queue:
@@ -56,6 +60,26 @@ class Queue:
             MessageDeduplicationId=f"{item.attempt}-{item.step}-{item.turn}",
         )
 
+    def receive(self, *, wait_s: int, hidden_s: int) -> Message | None:
+        """Take a message, and wait for one if there is none.
+
+        Args:
+            wait_s: how long to wait, seconds.
+            hidden_s: for how long nobody else sees it, seconds.
+        """
+        answer = self._client.receive_message(
+            QueueUrl=self._url,
+            MaxNumberOfMessages=1,
+            WaitTimeSeconds=wait_s,
+            VisibilityTimeout=hidden_s,
+            MessageSystemAttributeNames=_ATTRIBUTES,
+        )
+        return next(map(_message, answer.get("Messages", [])), None)
+
+    def delete(self, receipt_handle: str) -> None:
+        """Delete a message that was received."""
+        self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)
+
     def delay(self, receipt_handle: str, seconds: int) -> None:
         """Let a message that was received be seen again after some seconds."""
         self._client.change_message_visibility(
@@ -76,14 +100,24 @@ class Queue:
                     QueueUrl=self._url,
                     MaxNumberOfMessages=min(10, at_most - len(seen)),
                     VisibilityTimeout=hidden_s,
-                    MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                    MessageSystemAttributeNames=_ATTRIBUTES,
                 )
                 for message in answer.get("Messages", []):
                     seen.append(message["ReceiptHandle"])
-                    receives = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 0))
-                    yield Message(message["MessageId"], message["ReceiptHandle"], message["Body"], receives)
+                    yield _message(message)
                 if not answer.get("Messages"):
                     return
         finally:
             for receipt in seen:
                 self.delay(receipt, 0)
+
+
+def _message(received: dict[str, Any]) -> Message:
+    attributes = received.get("Attributes", {})
+    return Message(
+        received["MessageId"],
+        received["ReceiptHandle"],
+        received["Body"],
+        receives=int(attributes.get("ApproximateReceiveCount", 0)),
+        sent_ms=int(attributes.get("SentTimestamp", 0)),
+    )

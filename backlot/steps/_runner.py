@@ -271,7 +271,7 @@ class _Delivery:
     @property
     def again(self) -> WorkItem:
         """The message with which it goes on later."""
-        return self.item.model_copy(update={"turn": self.item.turn + 1, "first_sent_ms": self.first_sent_ms})
+        return self.item.again(self.sent_ms)
 
 
 def step_named(name: str) -> Step:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from backlot.errors import ImageNotFetched, ImageTooLarge, ProviderRefused
 from backlot.steps import WorkItem
-from backlot.tasks import OPEN, Delivery, Status, Task, TaskCursor
+from backlot.tasks import OPEN, Delivery, Progress, Status, Task, TaskCursor
 
 #: 2026-11-21 10:00:00 UTC.
 NOW_MS = 1_795_255_200_000
@@ -45,6 +46,13 @@ class Tasks:
         task = self._open(task_id)
         started_ms = task and (task.started_ms or now_ms)
         return task and self._change(task, status=Status.PROCESSING, started_ms=started_ms)
+
+    def note_progress(self, task_id: str, progress: Progress) -> bool:
+        task = self.kept.get(task_id)
+        if task is None or task.status is not Status.PROCESSING:
+            return False
+        self._change(task, progress=progress)
+        return True
 
     def fail(self, task_id: str, *, retries: int, error_name: str, error_message: str, now_ms: int) -> Task | None:
         task = self._open(task_id)
@@ -201,6 +209,9 @@ class Objects:
 
     def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
         self.kept[key], self.types[key] = body, content_type
+
+    def upload(self, key: str, path: Path, *, content_type: str, cache_control: str) -> None:
+        self.put(key, path.read_bytes(), content_type=content_type, cache_control=cache_control)
 
 
 @dataclass

@@ -64,6 +64,9 @@ class Ledger:
             return Unsure(record.provider, record.bought_ms) if record.nonce else Lost(record.provider)
         return Claimed(record.answer, slot_ms, record.job, record.bought_ms)
 
+    def renew(self, holder: Holder, *, now_ms: int, lease_ms: int) -> None:
+        self._held(holder).until_ms = now_ms + lease_ms
+
     def paying(self, holder: Holder, provider: str) -> None:
         record = self._held(holder)
         if record.until_ms <= self.clock():
@@ -124,7 +127,7 @@ class Ledger:
         self._held(holder).until_ms = 0
 
     def _held(self, holder: Holder) -> _Record:
-        record = self.records[holder.task_id, holder.step]
-        if record.receipt != holder.receipt or record.output is not None:
+        record = self.records.get((holder.task_id, holder.step))
+        if record is None or record.receipt != holder.receipt or record.output is not None:
             raise LeaseLost
         return record

@@ -8,9 +8,10 @@ from botocore.response import StreamingBody
 
 from backlot.aws import clients
 from backlot.aws.dynamodb import Refused, Table
+from backlot.aws.gpu_fleet import GpuFleet
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeys, ProviderKeyStatus, variable
-from backlot.aws.sqs import MAX_VISIBILITY_S, Queue
+from backlot.aws.sqs import MAX_VISIBILITY_S, Message, Queue
 from backlot.aws.stepfunctions import MAX_CAUSE_CHARS, Executions, TaskTokens
 from backlot.aws.submission_keys import DynamoSubmissionKeys
 from backlot.errors import ImageNotFetched, ImageTooLarge, ProviderRefused
@@ -118,6 +119,67 @@ def test_message_is_delayed_within_what_the_queue_knows(asked_s, set_s):
     Queue(client, "https://sqs.example/1/cpu_tasks_queue").delay("receipt", asked_s)
 
     assert calls[0]["VisibilityTimeout"] == set_s
+
+
+def test_message_is_received_with_what_is_known_of_it():
+    message = {
+        "MessageId": "id",
+        "ReceiptHandle": "handle",
+        "Body": "{}",
+        "Attributes": {"ApproximateReceiveCount": "2", "SentTimestamp": "5"},
+    }
+    client = answering("sqs", {"receive_message": {"Messages": [message]}}, {"receive_message": {}})
+    calls = heard(client)
+    queue = Queue(client, "https://sqs.example/1/gpu_tasks_queue")
+
+    assert queue.receive(wait_s=5, hidden_s=125) == Message("id", "handle", "{}", receives=2, sent_ms=5)
+    assert queue.receive(wait_s=5, hidden_s=125) is None
+    assert (calls[0]["WaitTimeSeconds"], calls[0]["VisibilityTimeout"], calls[0]["MaxNumberOfMessages"]) == (5, 125, 1)
+
+
+def test_message_is_deleted_by_its_receipt():
+    client = answering("sqs", {"delete_message": {}})
+    calls = heard(client)
+    Queue(client, "https://sqs.example/1/gpu_tasks_queue").delete("handle")
+    assert calls == [{"QueueUrl": "https://sqs.example/1/gpu_tasks_queue", "ReceiptHandle": "handle"}]
+
+
+def test_file_is_uploaded_with_its_type(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    client = answering("s3", {"put_object": {}})
+    calls = heard(client)
+    Bucket(client, "assets").upload("images/a.mp4", tmp_path / "a.mp4", content_type="video/mp4", cache_control="x")
+    assert {name: calls[0][name] for name in ("Bucket", "Key", "ContentType", "CacheControl")} == {
+        "Bucket": "assets",
+        "Key": "images/a.mp4",
+        "ContentType": "video/mp4",
+        "CacheControl": "x",
+    }
+
+
+def fleet(*answers) -> GpuFleet:
+    return GpuFleet(Table(answering("dynamodb", *answers), "once", "id"))
+
+
+@pytest.mark.parametrize(("attributes", "wanted_ms"), [({}, 0), ({"clear_cache_ms": {"N": "7"}}, 7)])
+def test_beat_hears_when_caches_are_to_be_cleared(attributes, wanted_ms):
+    assert fleet({"update_item": {"Attributes": {"seen_ms": {"N": "5"}} | attributes}}).beat(5) == wanted_ms
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen_ms"),
+    [({}, None), ({"Item": {"clear_cache_ms": {"N": "7"}}}, None), ({"Item": {"seen_ms": {"N": "5"}}}, 5)],
+)
+def test_fleet_was_heard_of_when_a_worker_said_so(answer, seen_ms):
+    assert fleet({"get_item": answer}).seen_ms() == seen_ms
+
+
+def test_caches_are_cleared_without_touching_what_else_is_known():
+    client = answering("dynamodb", {"update_item": {"Attributes": {"clear_cache_ms": {"N": "9"}}}})
+    calls = heard(client)
+    GpuFleet(Table(client, "once", "id")).clear_caches(9)
+    assert calls[0]["UpdateExpression"] == "SET clear_cache_ms = :now"
+    assert calls[0]["ExpressionAttributeValues"] == {":now": {"N": "9"}}
 
 
 def test_peek_hands_messages_out_and_lets_them_be_seen_again():
