@@ -28,7 +28,7 @@ ONLY_IN = {
     "botocore": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
     "httpx": ("backlot/providers",),
     "httpcore": ("backlot/providers",),
-    "aiohttp": ("backlot/comfyui",),
+    "aiohttp": ("backlot/comfyui", "containers/comfyui/worker"),
     "requests": (),
     "urllib3": (),
     "urllib.request": (),

@@ -196,3 +196,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "tests/wire/" in item.path.as_posix():
             item.add_marker(pytest.mark.filterwarnings("error"))
             item.add_marker(pytest.mark.timeout(30, func_only=True))
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
