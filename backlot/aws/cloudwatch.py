@@ -4,9 +4,13 @@ Every metric is published twice: for all operations together, and for each opera
 contract with the alarms and the dashboard.
 """
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from backlot.errors import error_class
+from backlot.gpu_backlog import LaneLoad
 from backlot.tasks import Status, Task
 
 NAMESPACE = "Backlot"
@@ -16,6 +20,9 @@ FAILED, FAILED_BY_CODE = "TasksFailed", "TasksFailedByCode"
 QUEUE_TIME, PROCESSING_TIME, PROVIDER_COST = "QueueTime", "ProcessingTime", "ProviderCost"
 GPU_PROMPT_SECONDS, GPU_JOBS_DONE = "GpuPromptSeconds", "GpuJobsDone"
 GPU_BUSY_SHARE, GPU_CRASHES = "GpuBusyShare", "GpuCrashes"
+GPU_BACKLOG, GPU_BACKLOG_PER_WORKER = "GpuBacklogSeconds", "GpuBacklogSecondsPerWorker"
+GPU_BACKLOG_WITHOUT_WORKERS, GPU_WORKERS = "GpuBacklogWithoutWorkers", "GpuWorkers"
+GPU_SPOT_MISSING, GPU_SPOT_SHORTFALL = "GpuSpotMissing", "GpuSpotShortfall"
 
 
 class OperationMetrics:
@@ -62,6 +69,57 @@ class GpuMetrics:
     def crashed(self) -> None:
         """Count a ComfyUI that died."""
         _publish({GPU_CRASHES: (MetricUnit.Count, 1)})
+
+
+class GpuLaneMetrics:
+    """Publishes the GPU lane's load, and reads what was published; `service` comes from POWERTOOLS_SERVICE_NAME.
+
+    Args:
+        client: a boto3 CloudWatch client.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def load(self, load: LaneLoad) -> None:
+        """Publish the load."""
+        _publish(
+            {
+                GPU_BACKLOG: (MetricUnit.Seconds, load.backlog_s),
+                GPU_BACKLOG_PER_WORKER: (MetricUnit.Seconds, load.per_worker_s),
+                GPU_BACKLOG_WITHOUT_WORKERS: (MetricUnit.Seconds, load.without_workers_s),
+                GPU_WORKERS: (MetricUnit.Count, load.workers),
+                GPU_SPOT_MISSING: (MetricUnit.Count, load.spot_missing),
+                GPU_SPOT_SHORTFALL: (MetricUnit.Count, load.spot_shortfall),
+            }
+        )
+
+    def prompt_s(self, now_ms: int) -> float | None:
+        """Return the mean time of a task on the GPU within the last hour, seconds; None if there was none."""
+        points = self._points(GPU_PROMPT_SECONDS, now_ms, minutes=60, period_s=3600, statistics=["Sum", "SampleCount"])
+        count = sum(point["SampleCount"] for point in points)
+        return sum(point["Sum"] for point in points) / count if count else None
+
+    def spot_missing(self, now_ms: int, minutes: int) -> list[int]:
+        """Return how many spot workers were missing in each of the last minutes, the newest last."""
+        points = self._points(GPU_SPOT_MISSING, now_ms, minutes=minutes, period_s=60, statistics=["Minimum"])
+        return [int(point["Minimum"]) for point in sorted(points, key=lambda point: point["Timestamp"])]
+
+    def _points(
+        self, name: str, now_ms: int, *, minutes: int, period_s: int, statistics: list[str]
+    ) -> list[dict[str, Any]]:
+        end = datetime.fromtimestamp(now_ms / 1000, UTC)
+        answer = self._client.get_metric_statistics(
+            Namespace=NAMESPACE,
+            MetricName=name,
+            Dimensions=[{"Name": "service", "Value": str(EphemeralMetrics(namespace=NAMESPACE).service)}],
+            StartTime=end - timedelta(minutes=minutes),
+            EndTime=end,
+            Period=period_s,
+            Statistics=statistics,
+        )
+        points: list[dict[str, Any]] = answer["Datapoints"]
+        return points
 
 
 def _publish(values: dict[str, tuple[MetricUnit, float]], **dimensions: str) -> None:

@@ -42,6 +42,16 @@ class Bucket:
         data: bytes = answer["Body"].read()
         return data
 
+    def download(self, key: str, path: Path) -> bool:
+        """Write an object to a file, in parallel parts if it is large; return whether there is such an object."""
+        try:
+            self._client.download_file(self._name, key, str(path))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                return False
+            raise
+        return True
+
     def delete_older(self, prefix: str, before_s: int) -> int:
         """Delete objects that were written before then, Unix seconds; return how many."""
         deleted = 0

@@ -10,6 +10,11 @@ from backlot.work_items import Cancellation, WorkItem
 MAX_VISIBILITY_S, MAX_DELAY_S = 43_200, 900
 
 _ATTRIBUTES = ["ApproximateReceiveCount", "SentTimestamp"]
+_COUNTS = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,11 @@ class Queue:
     def delete(self, receipt_handle: str) -> None:
         """Delete a message that was received."""
         self._client.delete_message(QueueUrl=self._url, ReceiptHandle=receipt_handle)
+
+    def count(self) -> int:
+        """Return about how many messages there are, those at work and those that are put off among them."""
+        answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=_COUNTS)
+        return sum(int(answer["Attributes"][name]) for name in _COUNTS)
 
     def delay(self, receipt_handle: str, seconds: int) -> None:
         """Let a message that was received be seen again after some seconds."""

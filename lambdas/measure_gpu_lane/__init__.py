@@ -1,0 +1,1 @@
+"""How much work the GPU lane has, and how many workers for it."""
