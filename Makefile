@@ -10,7 +10,7 @@ STAGE ?= dev
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
 export CDK_DISABLE_CLI_TELEMETRY = true
 
-.PHONY: demo up stop test lint fix synth deploy models publish-model bench lock clean setup
+.PHONY: demo up stop test lint fix synth deploy models publish-model publish-gpu-model bench lock clean setup
 
 setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
 
@@ -82,6 +82,9 @@ models: .build/models/ready
 publish-model: setup .build/models/ready
 	$(VENV)/python -m cdk.publishing --model "$(MODEL)" --stage $(STAGE) --weights "$(WEIGHTS)"
 
+publish-gpu-model: setup
+	$(VENV)/python -m cdk.publishing.gpu_model --stage $(STAGE) --file "$(FILE)"
+
 bench: setup .build/bench/ready .build/models/ready
 	$(VENV)/python -m bench
 
@@ -91,11 +94,14 @@ clean: stop
 # Locks say which files, not where they come from: any index that has them will do.
 LOCK := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate
+# torch brings CUDA's libraries for one platform, that of the GPU lane's image.
+LOCK_IMAGE := $(subst --universal --python-version 3.11,--python-platform x86_64-manylinux_2_28 --python-version 3.12,$(LOCK))
 FROM_RUNTIME := boto3 botocore python-dateutil s3transfer six urllib3
 lock: .venv/ready
 	$(LOCK) pyproject.toml --group cdk --group local --group serving --group test --group lint -o requirements/dev.txt
 	$(LOCK) --group serving -o requirements/serving.txt
 	$(LOCK) --group bench -o requirements/bench.txt
 	$(LOCK) pyproject.toml --group models --group serving -o requirements/models.txt
+	$(LOCK_IMAGE) pyproject.toml --group worker -o requirements/worker.txt
 	$(LOCK) --group emulator -o requirements/emulator.txt
 	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

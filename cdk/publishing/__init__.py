@@ -1,1 +1,4 @@
-"""Publishes checkpoints of models: `make publish-model MODEL=schp STAGE=dev WEIGHTS=…`; nothing deployed imports it."""
+"""Publishes models: `make publish-model MODEL=schp STAGE=dev WEIGHTS=…`, `make publish-gpu-model FILE=… STAGE=dev`.
+
+Nothing deployed imports it.
+"""

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cdk.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints
-from cdk.config import DEV, PROD, Stage
+from cdk.config import Stage
 from cdk.publishing.bucket import ModelBucket
 from cdk.publishing.errors import NotPublished
+from cdk.publishing.stages import stage_called
 from cdk.publishing.weights import MODELS_PYTHON, Weights
-
-STAGES = {stage.name: stage for stage in (DEV, PROD)}
 
 
 def publish(
@@ -68,11 +67,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--weights", required=True)
     given = parser.parse_args(arguments)
     try:
-        if given.stage not in STAGES:
-            raise NotPublished(f"there is no stage {given.stage!r} on AWS; choose STAGE={'|'.join(STAGES)}")
+        stage = stage_called(given.stage)
         if not given.model or not given.weights:
             raise NotPublished("say which: make publish-model MODEL=schp WEIGHTS=path STAGE=dev")
-        publish(STAGES[given.stage], given.model, Path(given.weights))
+        publish(stage, given.model, Path(given.weights))
     except NotPublished as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
