@@ -64,7 +64,7 @@ test: setup lint .build/models/ready
 lint: setup
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy backlot lambdas cdk local bench sagemaker_models app.py
+	$(VENV)/mypy backlot lambdas cdk local bench sagemaker_models containers app.py
 
 fix: setup
 	$(VENV)/ruff check --fix .

@@ -4,20 +4,23 @@ from aws_cdk import App, Environment, Tags
 
 from cdk.checkpoints import Checkpoints
 from cdk.config import Stage
+from cdk.gpu_models import Manifest
 from cdk.stacks.api import ApiStack
+from cdk.stacks.gpu import GpuStack
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.observability import ObservabilityStack
 from cdk.stacks.storage import StorageStack
 from cdk.stacks.work import WorkStack
 
 
-def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None) -> None:
+def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None, manifest: Manifest | None = None) -> None:
     """Add a stage's stacks to an app.
 
     Args:
         app: gets them.
         stage: of the deployment.
         checkpoints: published checkpoints of models; None for those of `cdk/checkpoints.json`.
+        manifest: models of the GPU lane; None for `containers/comfyui/models.yaml`.
     """
     published = (Checkpoints.read() if checkpoints is None else checkpoints).of(stage)
     env = Environment(account=stage.account, region=stage.region)
@@ -39,6 +42,16 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None) ->
         app, named("work"), stage=stage, storage=storage, models=models, env=env, description="Backlot: the lanes"
     )
     api = ApiStack(app, named("api"), stage=stage, storage=storage, work=work, env=env, description="Backlot: the API")
+    gpu = GpuStack(
+        app,
+        named("gpu"),
+        stage=stage,
+        storage=storage,
+        work=work,
+        manifest=Manifest.read() if manifest is None else manifest,
+        env=env,
+        description="Backlot: the GPU lane",
+    )
     ObservabilityStack(
         app,
         named("observability"),
@@ -46,6 +59,7 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None) ->
         work=work,
         api=api,
         models=models,
+        gpu=gpu,
         env=env,
         description="Backlot: alarms, dashboard",
     )

@@ -12,9 +12,11 @@ from constructs import Construct
 from backlot.assets import MODEL_FAILURE_PREFIX, MODEL_RESULT_PREFIX
 from cdk.checkpoints import weights_prefix
 from cdk.config import Stage
+from cdk.constructs.alarm import alarm_at
 from cdk.constructs.asset_store import AssetStore
 from cdk.constructs.model_image import ModelImage
 from cdk.constructs.model_role import ModelRole
+from cdk.constructs.scaling_role import scaling_role
 
 #: The only variant of each endpoint.
 VARIANT = "AllTraffic"
@@ -154,7 +156,7 @@ class AsyncEndpoint(Construct):
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             min_capacity=config.min_instances,
             max_capacity=config.max_instances,
-            role=self._scaling_role(),
+            role=scaling_role(self, service="sagemaker", resource="SageMakerEndpoint"),
         )
         target.node.add_dependency(self.endpoint)
         target.scale_to_track_metric(
@@ -191,13 +193,6 @@ class AsyncEndpoint(Construct):
         )
         asleep.add_alarm_action(actions.ApplicationScalingAction(wake))
 
-    def _scaling_role(self) -> iam.IRole:
-        """Name the role that Application Auto Scaling makes for itself; a role of ours would not be used."""
-        stack, service = Stack.of(self), "sagemaker.application-autoscaling.amazonaws.com"
-        name = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-        arn = f"arn:{stack.partition}:iam::{stack.account}:role/aws-service-role/{service}/{name}"
-        return iam.Role.from_role_arn(self, "ScalingRole", arn, mutable=False)
-
     def alarms(self, scope: Construct) -> list[cloudwatch.Alarm]:
         """Make the alarms of requests that failed, that wait for long, and that nobody ever took."""
         config, part = self._config, f"{self.node.id}Model"
@@ -205,21 +200,21 @@ class AsyncEndpoint(Construct):
         expired = self._metric("ExpiredRequests", "Sum", Duration.minutes(5), of_variant=True)
         oldest = self._metric("ApproximateAgeOfOldestRequest", "Maximum", Duration.minutes(1))
         return [
-            _alarm(
+            alarm_at(
                 scope,
                 f"{part}Failures",
                 f"{config.alarm_failures} requests to {self.name} failed within 5 minutes; look at its log.",
                 failures,
                 config.alarm_failures,
             ),
-            _alarm(
+            alarm_at(
                 scope,
                 f"{part}Age",
                 f"The oldest request to {self.name} waits for more than {config.alarm_oldest_s} s.",
                 oldest,
                 config.alarm_oldest_s,
             ),
-            _alarm(
+            alarm_at(
                 scope,
                 f"{part}Expired",
                 f"A request to {self.name} found no instance within {config.request_ttl_s} s and was given up.",
@@ -237,18 +232,3 @@ class AsyncEndpoint(Construct):
             statistic=statistic,
             period=period,
         )
-
-
-def _alarm(
-    scope: Construct, construct_id: str, description: str, metric: cloudwatch.Metric, threshold: float
-) -> cloudwatch.Alarm:
-    return cloudwatch.Alarm(
-        scope,
-        construct_id,
-        alarm_description=description,
-        metric=metric,
-        threshold=threshold,
-        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        evaluation_periods=1,
-        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-    )

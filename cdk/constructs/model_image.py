@@ -2,13 +2,9 @@
 
 from typing import Literal
 
-from aws_cdk import IgnoreMode
-from aws_cdk import aws_ecr_assets as ecr_assets
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from cdk.constructs.acknowledged import accept
-from cdk.packaging import ROOT
+from cdk.constructs.docker_image import DockerImage
 
 DOCKERFILE = "containers/model_server/Dockerfile"
 
@@ -28,29 +24,12 @@ CONTENTS = (
 )
 
 
-class ModelImage(Construct):
-    """The image of `containers/model_server` for one platform; Docker builds it when the stack is deployed.
+class ModelImage(DockerImage):
+    """The image of `containers/model_server` for one platform.
 
     Args:
         platform: given to the Dockerfile as its argument `DEVICE`.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
-        super().__init__(scope, construct_id)
-        let_in = sorted({part for path in CONTENTS for part in (path.split("/")[0], path, f"{path}/**")})
-        self._asset = ecr_assets.DockerImageAsset(
-            self,
-            "Asset",
-            directory=str(ROOT),
-            file=DOCKERFILE,
-            platform=ecr_assets.Platform.LINUX_AMD64,
-            build_args={"DEVICE": platform},
-            exclude=["*", *(f"!{path}" for path in let_in), "__pycache__"],
-            ignore_mode=IgnoreMode.GIT,
-        )
-        self.uri = self._asset.image_uri
-
-    def grant_pull(self, role: iam.Role) -> None:
-        """Let a role pull the image."""
-        self._asset.repository.grant_pull(role)
-        accept(role, "a registry's token has no resource to name", "IAM5[Resource::*]")
+        super().__init__(scope, construct_id, dockerfile=DOCKERFILE, contents=CONTENTS, build_args={"DEVICE": platform})

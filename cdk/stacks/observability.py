@@ -16,6 +16,7 @@ from backlot.operations import catalogue
 from cdk.config import Stage
 from cdk.constructs.python_function import service_name
 from cdk.stacks.api import ApiStack
+from cdk.stacks.gpu import GpuStack
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.work import WorkStack
 
@@ -32,6 +33,7 @@ class ObservabilityStack(CdkStack):
         work: WorkStack,
         api: ApiStack,
         models: ModelsStack,
+        gpu: GpuStack,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
@@ -48,18 +50,20 @@ class ObservabilityStack(CdkStack):
         )
         if stage.alarms.email:
             self.topic.add_subscription(subscriptions.EmailSubscription(stage.alarms.email))
+        functions = [*work.functions, *api.functions, *gpu.functions]
         alarms = [
             *work.cpu_tasks.alarms(self, age_s=stage.alarms.queue_age_s),
             *work.gpu_tasks.alarms(self, age_s=stage.alarms.queue_age_s),
             *api.studio_api.alarms(self, errors=stage.alarms.api_5xx),
             *models.alarms(self),
-            *(alarm for function in (*work.functions, *api.functions) for alarm in function.alarms(self)),
+            *gpu.alarms(self),
+            *(alarm for function in functions for alarm in function.alarms(self)),
         ]
         if not stage.emulated:
             alarms.append(self._failed_share())
         for alarm in alarms:
             alarm.add_alarm_action(actions.SnsAction(self.topic))
-        self._dashboard(work, api, alarms)
+        self._dashboard(work, api, gpu, alarms)
         CfnOutput(self, "AlarmTopicArn", value=self.topic.topic_arn)
 
     def _metric(self, name: str, operation: str | None = None, statistic: str = "Sum") -> cloudwatch.Metric:
@@ -97,7 +101,7 @@ class ObservabilityStack(CdkStack):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
-    def _dashboard(self, work: WorkStack, api: ApiStack, alarms: list[cloudwatch.Alarm]) -> None:
+    def _dashboard(self, work: WorkStack, api: ApiStack, gpu: GpuStack, alarms: list[cloudwatch.Alarm]) -> None:
         def graph(title: str, name: str, statistic: str) -> cloudwatch.GraphWidget:
             lines = [self._metric(name, operation, statistic) for operation in catalogue()]
             return cloudwatch.GraphWidget(title=title, left=lines, width=8)
@@ -140,5 +144,6 @@ class ObservabilityStack(CdkStack):
                         left=[rest_api.metric_client_error(), rest_api.metric_server_error()],
                     ),
                 ],
+                gpu.widgets(),
             ],
         )

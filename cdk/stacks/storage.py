@@ -23,5 +23,7 @@ class StorageStack(CdkStack):
         )
         self.tables = TaskTables(self, "Tables", stage=stage)
         CfnOutput(self, "BucketName", value=self.assets.bucket.bucket_name)
+        CfnOutput(self, "TaskStoreName", value=self.tables.task_store.table_name)
+        CfnOutput(self, "IdempotencyTableName", value=self.tables.idempotency.table_name)
         CfnOutput(self, "CdnDomain", value=self.assets.distribution.distribution_domain_name)
         CfnOutput(self, "CdnUrl", value=self.assets.base_url)

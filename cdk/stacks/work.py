@@ -9,8 +9,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda_event_sources as event_sources
-from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as scheduler_targets
 from constructs import Construct
 
 from backlot.assets import (
@@ -26,8 +24,8 @@ from backlot.aws.task_store import STATUS_INDEX
 from backlot.operations import catalogue
 from backlot.providers.mask_assets import MaskAssets
 from cdk.config import Stage
-from cdk.constructs.acknowledged import accept_wildcards
 from cdk.constructs.dependency_layer import DependencyLayer
+from cdk.constructs.every_minute import call_every_minute
 from cdk.constructs.machine import machine_arn
 from cdk.constructs.model_endpoint import endpoint_name
 from cdk.constructs.operation_machine import OperationMachine
@@ -306,15 +304,7 @@ class WorkStack(CdkStack):
             )
         )
         self._let_answer_tokens(sweeper)
-        caller = iam.Role(self, "Scheduler", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
-        scheduler.Schedule(
-            self,
-            "EveryMinute",
-            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(1)),
-            target=scheduler_targets.LambdaInvoke(sweeper.function, role=caller),
-            description="Looks for tasks that nothing else would move",
-        )
-        accept_wildcards(caller, "CDK grants all versions of the function", f"{sweeper.function.function_arn}:*")
+        call_every_minute(self, sweeper, "Looks for tasks that nothing else would move")
         return sweeper
 
     def _let_answer_tokens(self, function: PythonFunction) -> None:

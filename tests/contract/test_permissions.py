@@ -12,7 +12,9 @@ QUEUES = {Lane.PAID: "CpuTasksQueue", Lane.MODEL: "CpuTasksQueue", Lane.GPU: "Gp
 
 #: Actions that AWS offers for no resource in particular.
 WITHOUT_RESOURCE = {
+    "cloudwatch:GetMetricStatistics",
     "cloudwatch:PutMetricData",
+    "ecs:DiscoverPollEndpoint",
     "ecr:GetAuthorizationToken",
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",

@@ -1,0 +1,159 @@
+"""How many workers the GPU lane has."""
+
+from aws_cdk import Duration, TimeZone
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+from backlot.aws import cloudwatch as metrics
+from cdk.config import Gpu, Stage, WarmWindow
+from cdk.constructs.python_function import service_name
+from cdk.constructs.scaling_role import scaling_role
+
+#: Numbers of workers that a step can lead to; a policy has 20 steps at most.
+_STEPS = (*range(1, 11), *(10 * 2**n for n in range(1, 8)))
+
+#: For how many minutes no spot instance is missing before on-demand instances are given back.
+_ENOUGH_MIN = 5
+
+
+def lane_metric(stage: Stage, name: str, statistic: str = "Average") -> cloudwatch.Metric:
+    """Return a metric of the whole lane, by minutes."""
+    return cloudwatch.Metric(
+        namespace=metrics.NAMESPACE,
+        metric_name=name,
+        dimensions_map={"service": service_name(stage)},
+        statistic=statistic,
+        period=Duration.minutes(1),
+    )
+
+
+class SpotScaling(Construct):
+    """Gives the spot service as many workers as the backlog needs, whether or not AWS has so many instances.
+
+    Application Auto Scaling multiplies the tasks that run, and not those that are wanted, by metric and target. The
+    metric is the backlog for each spot worker that runs: what comes out is the backlog by the target, and hosts that
+    are still coming make nothing run away.
+
+    Args:
+        stage: of the deployment.
+        service: on spot instances.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, service: ecs.Ec2Service) -> None:
+        super().__init__(scope, construct_id)
+        gpu = stage.gpu
+        target = _target(self, service, least=gpu.min_workers, most=gpu.max_spot)
+        target.scale_to_track_metric(
+            "Backlog",
+            custom_metric=lane_metric(stage, metrics.GPU_BACKLOG_PER_WORKER),
+            target_value=gpu.target_backlog_s,
+            scale_out_cooldown=Duration.seconds(gpu.scale_out_cooldown_s),
+            scale_in_cooldown=Duration.seconds(gpu.scale_in_cooldown_s),
+        )
+        # No multiple of zero is more: the first workers come by steps.
+        wake = _steps(self, "Wake", gpu, target, scaling.AdjustmentType.CHANGE_IN_CAPACITY)
+        _add_steps(wake, gpu.max_spot, width=gpu.target_backlog_s, threshold=1)
+        asleep = cloudwatch.Alarm(
+            self,
+            "Asleep",
+            alarm_description="Tasks wait and no worker runs on a spot instance: starts some, and needs nobody.",
+            metric=lane_metric(stage, metrics.GPU_BACKLOG_WITHOUT_WORKERS),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.MISSING,
+        )
+        asleep.add_alarm_action(actions.ApplicationScalingAction(wake))
+        for number, window in enumerate(gpu.warm_windows, start=1):
+            _warm(target, f"Window{number}", window, gpu)
+
+
+class OnDemandScaling(Construct):
+    """Gives the on-demand service as many workers as there are spot instances that are not to be had.
+
+    Args:
+        stage: of the deployment.
+        service: on on-demand instances.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, service: ecs.Ec2Service) -> None:
+        super().__init__(scope, construct_id)
+        gpu = stage.gpu
+        target = _target(self, service, least=0, most=gpu.max_on_demand)
+        stand_in = _steps(self, "StandIn", gpu, target, scaling.AdjustmentType.EXACT_CAPACITY)
+        _add_steps(stand_in, gpu.max_on_demand, width=1, threshold=1)
+        leave = _steps(self, "Leave", gpu, target, scaling.AdjustmentType.EXACT_CAPACITY)
+        leave.add_adjustment(adjustment=0, upper_bound=0)
+        above, below = (
+            cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        )
+        for name, action, comparison, minutes in (("Short", stand_in, above, 1), ("Enough", leave, below, _ENOUGH_MIN)):
+            alarm = cloudwatch.Alarm(
+                self,
+                name,
+                alarm_description="Spot instances that are not to be had: scales on-demand instances, needs nobody.",
+                metric=lane_metric(stage, metrics.GPU_SPOT_SHORTFALL, "Maximum"),
+                threshold=1,
+                comparison_operator=comparison,
+                evaluation_periods=minutes,
+                treat_missing_data=cloudwatch.TreatMissingData.MISSING,
+            )
+            alarm.add_alarm_action(actions.ApplicationScalingAction(action))
+
+
+def _target(scope: Construct, service: ecs.Ec2Service, *, least: int, most: int) -> scaling.ScalableTarget:
+    target = scaling.ScalableTarget(
+        scope,
+        "Workers",
+        service_namespace=scaling.ServiceNamespace.ECS,
+        resource_id=f"service/{service.cluster.cluster_name}/{service.service_name}",
+        scalable_dimension="ecs:service:DesiredCount",
+        min_capacity=least,
+        max_capacity=most,
+        role=scaling_role(scope, service="ecs", resource="ECSService"),
+    )
+    target.node.add_dependency(service)
+    return target
+
+
+def _steps(
+    scope: Construct, construct_id: str, gpu: Gpu, target: scaling.ScalableTarget, kind: scaling.AdjustmentType
+) -> scaling.StepScalingAction:
+    return scaling.StepScalingAction(
+        scope,
+        construct_id,
+        scaling_target=target,
+        adjustment_type=kind,
+        cooldown=Duration.seconds(gpu.scale_out_cooldown_s),
+        metric_aggregation_type=scaling.MetricAggregationType.MAXIMUM,
+    )
+
+
+def _add_steps(action: scaling.StepScalingAction, most: int, *, width: float, threshold: float) -> None:
+    """Add a step to each number of workers: the alarm's metric, divided by the width and rounded down, one at least."""
+    counts = [count for count in _STEPS if count < most] + [most]
+    lower = [0.0, *(count * width - threshold for count in counts[1:])]
+    for count, begin, end in zip(counts, lower, [*lower[1:], None], strict=True):
+        action.add_adjustment(adjustment=count, lower_bound=begin, upper_bound=end)
+
+
+def _warm(target: scaling.ScalableTarget, construct_id: str, window: WarmWindow, gpu: Gpu) -> None:
+    """Keep workers in a window: said again every ten minutes, for a deployment sets the service back to the least."""
+    zone = TimeZone.of(window.time_zone)
+    hours = f"{window.from_hour}-{window.to_hour - 1}"
+    target.scale_on_schedule(
+        f"{construct_id}Open",
+        schedule=scaling.Schedule.expression(f"cron(0/10 {hours} ? * {window.days} *)"),
+        time_zone=zone,
+        min_capacity=window.workers,
+    )
+    target.scale_on_schedule(
+        f"{construct_id}Close",
+        schedule=scaling.Schedule.expression(f"cron(0 {window.to_hour} ? * {window.days} *)"),
+        time_zone=zone,
+        min_capacity=gpu.min_workers,
+    )
