@@ -39,6 +39,11 @@ _FLUX = "litellm 1.109.1 model_prices_and_context_window_backup.json"
 _FLUX_EDIT = "a figure nobody has confirmed; fal's own price list needs a key: api.fal.ai/v1/models/pricing"
 _AWS = "AWS list prices for us-east-1, from public calculators; check against the vendor's pages before budgeting"
 
+_EC2 = (
+    "AWS list prices for Linux in us-east-1, from the Price List API as public repositories quote it (2026-08-17); "
+    "check against the vendor's pages before budgeting"
+)
+
 PROVIDER_PRICES: dict[str, Price] = {
     "qwen3-vl-plus/input": Price(0.20e-6, "token", _LITELLM, "2026-11-20"),
     "qwen3-vl-plus/output": Price(1.60e-6, "token", _LITELLM, "2026-11-20"),
@@ -64,6 +69,21 @@ AWS_PRICES: dict[str, Price] = {
     "s3/put": Price(5e-6, "request", _AWS, "2026-11-20"),
     "s3/get": Price(0.4e-6, "request", _AWS, "2026-11-20"),
     "events/lambda": Price(0.0, "event of an AWS service on the default bus", _AWS, "2026-11-20"),
+    "ec2/g4dn.xlarge/hour": Price(0.526, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g4dn.2xlarge/hour": Price(0.752, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g4dn.4xlarge/hour": Price(1.204, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g5.xlarge/hour": Price(1.006, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g5.2xlarge/hour": Price(1.212, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g5.4xlarge/hour": Price(1.624, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g5.8xlarge/hour": Price(2.448, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6.xlarge/hour": Price(0.8048, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6.2xlarge/hour": Price(0.9776, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6.4xlarge/hour": Price(1.3232, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6.8xlarge/hour": Price(2.0144, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6e.xlarge/hour": Price(1.861, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6e.2xlarge/hour": Price(2.24208, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6e.4xlarge/hour": Price(3.00424, "instance hour on demand", _EC2, "2026-11-21"),
+    "ec2/g6e.8xlarge/hour": Price(4.52856, "instance hour on demand", _EC2, "2026-11-21"),
 }
 
 
