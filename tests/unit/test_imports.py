@@ -22,10 +22,19 @@ MAY_IMPORT = {
 }
 HOUSE = {*MAY_IMPORT, "local", "tests", "app"}
 
+#: Where AWS is asked: by what is deployed, and by the operator's tools.
+BOTO3 = (
+    "backlot/aws",
+    "cdk/destroy/account.py",
+    "cdk/doctor/account.py",
+    "cdk/publishing/bucket.py",
+    "sagemaker_models/serving/storage.py",
+)
+
 #: Packages that one folder alone may import.
 ONLY_IN = {
-    "boto3": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
-    "botocore": ("backlot/aws", "cdk/publishing/bucket.py", "sagemaker_models/serving/storage.py"),
+    "boto3": BOTO3,
+    "botocore": BOTO3,
     "httpx": ("backlot/providers",),
     "httpcore": ("backlot/providers",),
     "aiohttp": ("backlot/comfyui", "containers/comfyui/worker"),
@@ -35,6 +44,8 @@ ONLY_IN = {
     "http.client": (),
     "aws_cdk": ("cdk",),
     "constructs": ("cdk",),
+    "simpy": ("cdk/capacity/lane.py",),
+    "matplotlib": ("cdk/capacity/plot.py",),
 }
 
 #: What the domain stands on besides the standard library; numpy is not in the layer yet.
