@@ -7,6 +7,7 @@ from constructs import Construct
 
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept
+from cdk.names import secrets_prefix
 
 
 class ProviderSecrets(Construct):
@@ -47,8 +48,3 @@ class ProviderSecrets(Construct):
 
     def _grant(self, grantee: iam.IGrantable, action: str) -> None:
         iam.Grant.add_to_principal(grantee=grantee, actions=[action], resource_arns=self._arns)
-
-
-def secrets_prefix(stage: Stage) -> str:
-    """Return what a stage's secrets' names begin with."""
-    return f"backlot/{stage.name}/"

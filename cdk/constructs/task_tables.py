@@ -7,6 +7,7 @@ from constructs import Construct
 
 from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from cdk.config import Stage
+from cdk.names import idempotency_name, task_store_name
 
 
 class TaskTables(Construct):
@@ -15,7 +16,7 @@ class TaskTables(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage) -> None:
         super().__init__(scope, construct_id)
         self._stage = stage
-        self.task_store = self._table("TaskStore", f"task_store{stage.name_suffix}", "task_id", "ttl")
+        self.task_store = self._table("TaskStore", task_store_name(stage), "task_id", "ttl")
         self.task_store.add_global_secondary_index(
             index_name=STATUS_INDEX,
             partition_key=dynamodb.Attribute(name="status", type=dynamodb.AttributeType.STRING),
@@ -28,7 +29,7 @@ class TaskTables(Construct):
             sort_key=dynamodb.Attribute(name="created_ms", type=dynamodb.AttributeType.NUMBER),
             projection_type=dynamodb.ProjectionType.ALL,
         )
-        self.idempotency = self._table("Idempotency", f"task_idempotency{stage.name_suffix}", "id", "expires_at")
+        self.idempotency = self._table("Idempotency", idempotency_name(stage), "id", "expires_at")
 
     def _table(self, construct_id: str, name: str, key: str, ttl: str) -> dynamodb.Table:
         return dynamodb.Table(

@@ -10,10 +10,10 @@ from backlot.settlement import WEBHOOK_MACHINE
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept
 from cdk.constructs.machine import NamedMachine, machine_arn
-from cdk.constructs.provider_secrets import secrets_prefix
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.task_tables import TaskTables
 from cdk.definitions import read
+from cdk.names import secrets_prefix
 
 
 class WebhookDelivery(Construct):

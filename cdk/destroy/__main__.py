@@ -17,9 +17,9 @@ from cdk.destroy.things import (
     in_order,
     log_prefixes,
     of_kind,
-    stack_prefix,
     tags,
 )
+from cdk.names import stack_prefix
 from cdk.stages import StageUnknown, stage_named
 
 Say = Callable[[str], None]

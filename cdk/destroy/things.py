@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cdk.config import Stage
+from cdk.names import stack_prefix
 
 
 class NotDestroyed(Exception):
@@ -125,11 +126,6 @@ _DELETE_LOGGING_ROLE = (
 _ARN = re.compile(
     r"arn:[^:]+:(?:(?P<bucket>s3):::|(?P<table>dynamodb):[^:]*:\d*:table/|(?P<secret>secretsmanager):)(.*)"
 )
-
-
-def stack_prefix(stage: Stage) -> str:
-    """Return what the names of a stage's stacks begin with; no other stage's do, for names of stages have no hyphen."""
-    return f"backlot-{stage.name}-"
 
 
 def log_prefixes(stage: Stage) -> tuple[str, ...]:

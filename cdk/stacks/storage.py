@@ -9,6 +9,7 @@ from constructs import Construct
 from cdk.config import Stage
 from cdk.constructs.asset_store import AssetStore
 from cdk.constructs.task_tables import TaskTables
+from cdk.names import bucket_name
 
 
 class StorageStack(CdkStack):
@@ -16,10 +17,8 @@ class StorageStack(CdkStack):
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        # Bucket names are shared by all of AWS; on the emulator ours is alone.
-        owner = "" if stage.emulated else f"-{Aws.ACCOUNT_ID}-{Aws.REGION}"
         self.assets = AssetStore(
-            self, "Assets", stage=stage, bucket_name=f"short-drama-assets{stage.name_suffix}{owner}"
+            self, "Assets", stage=stage, bucket_name=bucket_name(stage, Aws.ACCOUNT_ID, Aws.REGION)
         )
         self.tables = TaskTables(self, "Tables", stage=stage)
         CfnOutput(self, "BucketName", value=self.assets.bucket.bucket_name)

@@ -2,7 +2,8 @@
 
 import json
 
-from cdk.destroy.things import ORDER, Resource, can_be_kept, stack_prefix
+from cdk.destroy.things import ORDER, Resource, can_be_kept
+from cdk.names import stack_prefix
 
 
 def test_stacks_are_deleted_before_those_that_they_use(assembly):

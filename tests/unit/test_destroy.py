@@ -9,7 +9,8 @@ from cdk.config import DEV, PROD
 from cdk.destroy import __main__ as command
 from cdk.destroy.__main__ import destroy
 from cdk.destroy.account import AwsAccount
-from cdk.destroy.things import NotDestroyed, PlanKey, Resource, Stack, data_of, in_order, log_prefixes, stack_prefix
+from cdk.destroy.things import NotDestroyed, PlanKey, Resource, Stack, data_of, in_order, log_prefixes
+from cdk.names import stack_prefix
 from tests.unit.aws_answers import answering, heard, unreachable
 
 BUCKET = Resource("AWS::S3::Bucket", "assets-dev")
