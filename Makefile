@@ -10,7 +10,7 @@ STAGE ?= dev
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 1
 export CDK_DISABLE_CLI_TELEMETRY = true
 
-.PHONY: demo up stop test lint fix synth deploy models publish-model publish-gpu-model bench capacity destroy lock clean setup
+.PHONY: demo up stop test lint fix synth deploy models publish-model publish-gpu-model bench capacity destroy doctor lock clean setup
 
 setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
 
@@ -87,6 +87,10 @@ publish-gpu-model: setup
 
 bench: setup .build/bench/ready .build/models/ready
 	$(VENV)/python -m bench
+
+# Before a deployment: what would go wrong, and what to do.
+doctor: setup
+	$(VENV)/python -m cdk.doctor --stage $(STAGE)
 
 # Asks for the stage's name; scripts say YES=<stage>.
 destroy: setup

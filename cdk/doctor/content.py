@@ -1,0 +1,71 @@
+"""Checks of what an operator puts there: secrets and models."""
+
+from collections.abc import Iterator
+
+from backlot.aws.secrets import variable
+from backlot.operations import catalogue
+from backlot.providers.mask_assets import MaskAssets
+from cdk.checkpoints import Checkpoints, weights_prefix
+from cdk.config import Stage
+from cdk.doctor.findings import Finding, ok, problem, warning
+from cdk.doctor.lane import GpuLane
+from cdk.doctor.port import Account
+from cdk.names import bucket_name, secrets_prefix
+
+
+def providers(stage: Stage) -> list[str]:
+    """Return the names of the secrets that an operator sets, behind the stage's prefix."""
+    named = {provider for operation in catalogue().values() for provider in operation.providers}
+    return sorted(named | ({MaskAssets.name} if stage.mask_assets_url else set()))
+
+
+def secrets(stage: Stage, account: Account) -> Iterator[Finding]:
+    """Look whether the providers' keys are set."""
+    for provider in providers(stage):
+        name = secrets_prefix(stage) + provider
+        put = f"aws secretsmanager put-secret-value --region {account.region} --secret-id {name} --secret-string …"
+        match account.secret(name):
+            case "set":
+                yield ok(f"{variable(provider)} is set")
+            case "empty":
+                yield problem(f"{variable(provider)} is not set", put)
+            case "missing":
+                yield warning(f"{variable(provider)} has no place yet", f"deploy, then {put}")
+            case "deleted":
+                yield problem(
+                    f"the secret {name} was deleted by hand, and its name is taken for some days",
+                    f"aws secretsmanager restore-secret --region {account.region} --secret-id {name}",
+                )
+
+
+def checkpoints(stage: Stage, account: Account) -> Iterator[Finding]:
+    """Look whether published checkpoints lie in the bucket."""
+    bucket = bucket_name(stage, account.number, account.region)
+    for model, checkpoint in Checkpoints.read().of(stage).items():
+        prefix = weights_prefix(model, checkpoint.sha256)
+        if account.has_bucket(bucket) and account.sizes(bucket, prefix):
+            yield ok(f"the checkpoint of {model} lies in the bucket")
+        else:
+            yield problem(
+                f"cdk/checkpoints.json names a checkpoint of {model} that is not at s3://{bucket}/{prefix}",
+                f"make publish-model MODEL={model} STAGE={stage.name} WEIGHTS=…, or take it out of the file",
+            )
+
+
+def gpu_models(stage: Stage, lane: GpuLane, account: Account) -> Iterator[Finding]:
+    """Look whether the GPU lane's published models lie in the bucket, with their sizes."""
+    if not lane.files:
+        return
+    bucket = bucket_name(stage, account.number, account.region)
+    prefix = "/".join(lane.files[0].key.split("/")[:2]) + "/"
+    there = account.sizes(bucket, prefix) if account.has_bucket(bucket) else {}
+    wrong = [file for file in lane.files if there.get(file.key) != file.size_bytes]
+    for file in wrong:
+        size = there.get(file.key)
+        is_there = "is not there" if size is None else f"has {size} bytes"
+        yield problem(
+            f"s3://{bucket}/{file.key} {is_there}, containers/comfyui/models.yaml says {file.size_bytes} bytes",
+            f"make publish-gpu-model STAGE={stage.name} FILE={file.key.rsplit('/', 1)[-1]}",
+        )
+    if not wrong:
+        yield ok(f"{len(lane.files)} models of the GPU lane lie in the bucket")
