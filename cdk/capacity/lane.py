@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import simpy
 
+from cdk.capacity.fleet import Instance, Service
 from cdk.capacity.market import Host, Market
 from cdk.capacity.outcome import Outcome
 from cdk.capacity.scaling import OnDemandScaling, Policy, Reading, SpotScaling
@@ -25,54 +25,6 @@ _MARGIN_S = 10.0
 _MEAN_MIN = 60
 
 _Process = Generator[simpy.Event, Any, None]
-
-
-@dataclass(eq=False, slots=True)
-class _Instance:
-    """One instance, and the worker on it, if there is one.
-
-    Args:
-        on_demand: of which service.
-        launched_s: when it began to cost.
-        model: that is loaded; -1 for none.
-        is_running: whether its worker takes tasks.
-        is_busy: whether a task is at work.
-        leaving: whether its worker takes no more tasks.
-        doomed: whether spot takes it away.
-        wake: fires when its idle worker has something to do, or has to leave.
-        worker: the process of its worker; None for a spare instance.
-        parked: how often it was spare.
-    """
-
-    on_demand: bool
-    launched_s: float
-    model: int = -1
-    is_running: bool = False
-    is_busy: bool = False
-    leaving: bool = False
-    doomed: bool = False
-    wake: simpy.Event | None = None
-    worker: simpy.Process | None = None
-    parked: int = 0
-
-
-@dataclass
-class _Service:
-    """An ECS service with its capacity provider.
-
-    Args:
-        on_demand: what its instances are.
-        desired: workers that are wanted.
-        workers: instances with a worker, those that boot included.
-        spare: instances without one, the newest last.
-        instance_h: hours that were paid for.
-    """
-
-    on_demand: bool
-    desired: int = 0
-    workers: dict[_Instance, None] = field(default_factory=dict)
-    spare: list[_Instance] = field(default_factory=list)
-    instance_h: float = 0.0
 
 
 class Lane:
@@ -94,8 +46,8 @@ class Lane:
         self._env = simpy.Environment(initial_time=self._begins_s)
         self._all_done = self._env.event()
         self._queue: deque[int] = deque()
-        self._idle: dict[_Instance, None] = {}
-        self._spot, self._on_demand = _Service(on_demand=False), _Service(on_demand=True)
+        self._idle: dict[Instance, None] = {}
+        self._spot, self._on_demand = Service(on_demand=False), Service(on_demand=True)
         self._is_short = False
         self._at_work = self._running = 0
         self._started_s = np.full(len(workload), np.nan)
@@ -136,12 +88,12 @@ class Lane:
             if idle:
                 self._wake(next(iter(idle)))
 
-    def _wake(self, instance: _Instance) -> None:
+    def _wake(self, instance: Instance) -> None:
         del self._idle[instance]
         if instance.wake is not None:
             instance.wake.succeed()
 
-    def _serve(self, service: _Service, instance: _Instance, start_s: float) -> _Process:
+    def _serve(self, service: Service, instance: Instance, start_s: float) -> _Process:
         """Be a worker, from the wish for one until it is stopped."""
         env, idle = self._env, self._idle
         try:
@@ -165,7 +117,7 @@ class Lane:
             # A task that this one was woken for, or has given back.
             self._wake(next(iter(idle)))
 
-    def _do(self, instance: _Instance, job: int) -> _Process:
+    def _do(self, instance: Instance, job: int) -> _Process:
         """Do one task, or give it back if spot takes the instance away before it is done."""
         env, model = self._env, int(self._workload.model[job])
         takes_s = float(self._workload.service_s[job]) / self._host.speed
@@ -190,7 +142,7 @@ class Lane:
         instance.is_busy = False
         self._at_work -= 1
 
-    def _stop(self, service: _Service, instance: _Instance) -> None:
+    def _stop(self, service: Service, instance: Instance) -> None:
         """End a worker; its instance stays for a while, unless spot takes it."""
         del service.workers[instance]
         instance.worker = None
@@ -200,7 +152,7 @@ class Lane:
             service.spare.append(instance)
             self._env.process(self._part_with(service, instance))
 
-    def _part_with(self, service: _Service, instance: _Instance) -> _Process:
+    def _part_with(self, service: Service, instance: Instance) -> _Process:
         instance.parked += 1
         parked = instance.parked
         yield self._env.timeout(self._host.spare_s)
@@ -208,7 +160,7 @@ class Lane:
             service.spare.remove(instance)
             self._pay(service, instance)
 
-    def _pay(self, service: _Service, instance: _Instance) -> None:
+    def _pay(self, service: Service, instance: Instance) -> None:
         service.instance_h += (self._env.now - instance.launched_s) / 3600
 
     def _scale(self) -> _Process:
@@ -245,7 +197,7 @@ class Lane:
             missing=max(0, self._spot.desired - there),
         )
 
-    def _follow(self, service: _Service) -> None:
+    def _follow(self, service: Service) -> None:
         """Start or stop workers until there are as many as wanted: what ECS does with a service."""
         missing = service.desired - sum(not instance.doomed for instance in service.workers)
         for _ in range(min(missing, self._market.launches_per_min)):
@@ -260,8 +212,8 @@ class Lane:
                 instance.leaving = True
                 self._wake(instance)
 
-    def _launch(self, service: _Service) -> None:
-        instance = _Instance(on_demand=service.on_demand, launched_s=self._env.now)
+    def _launch(self, service: Service) -> None:
+        instance = Instance(on_demand=service.on_demand, launched_s=self._env.now)
         boot_s = self._host.boot_s
         if boot_s:
             boot_s = float(lognormal(self._random, boot_s, self._host.boot_variation, 1)[0])
@@ -270,12 +222,12 @@ class Lane:
             lives_s = self._random.exponential(3600 / self._market.interruptions_per_h)
             self._env.process(self._take_away(service, instance, lives_s))
 
-    def _start(self, service: _Service, instance: _Instance, start_s: float) -> None:
+    def _start(self, service: Service, instance: Instance, start_s: float) -> None:
         instance.leaving = False
         service.workers[instance] = None
         instance.worker = self._env.process(self._serve(service, instance, start_s))
 
-    def _take_away(self, service: _Service, instance: _Instance, after_s: float) -> _Process:
+    def _take_away(self, service: Service, instance: Instance, after_s: float) -> _Process:
         """Give notice to a spot instance, and end it."""
         yield self._env.timeout(after_s)
         if instance.doomed or (instance not in service.workers and instance not in service.spare):

@@ -44,7 +44,7 @@ ONLY_IN = {
     "http.client": (),
     "aws_cdk": ("cdk",),
     "constructs": ("cdk",),
-    "simpy": ("cdk/capacity/lane.py",),
+    "simpy": ("cdk/capacity/fleet.py", "cdk/capacity/lane.py"),
     "matplotlib": ("cdk/capacity/plot.py",),
 }
 
