@@ -96,7 +96,7 @@ class Comfyui:
             error = None if self._serving.cancelled() else self._serving.exception()
             if error and not isinstance(error, Unreachable | UnexpectedAnswer):
                 raise error
-            if isinstance(error, NotListening):
+            if isinstance(error, NotListening) or self._process.is_missing:
                 await self._start()
             await asyncio.sleep(_PAUSE_S)
 

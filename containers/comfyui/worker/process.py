@@ -40,6 +40,11 @@ class ComfyuiProcess:
         """Whether a process of ours runs."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether a process of ours should run and does not."""
+        return bool(self._command) and not self.is_running
+
     async def ensure(self) -> None:
         """Start the process if it is ours and does not run, and again if it was started long ago and never listened."""
         if self.is_running and time.monotonic() - self._began > _START_LIMIT_S:
