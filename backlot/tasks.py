@@ -297,7 +297,7 @@ class Task(BaseModel):
         callback_url: who is told when it has ended.
         deliveries: the attempts to tell.
         steps: outputs of the steps that were done, in their order.
-        progress: how far its worker has said it is.
+        progress: how far its worker has said it is; kept apart from the record.
         error_name: name of the error that ended it, see `backlot.errors`.
         error_message: that error's sentence.
     """
@@ -355,14 +355,13 @@ class Task(BaseModel):
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Task":
-        """Read an item of `task_store`: requests, steps and progress are JSON, numbers Decimals, the expiry `ttl`."""
+        """Read an item of `task_store`: `request` and `steps` are JSON texts, numbers Decimals, the expiry `ttl`."""
         values: dict[str, Any] = {
             key: int(value) if isinstance(value, Decimal) else value for key, value in record.items()
         }
         values["expires_at"] = values.pop("ttl")
         values["request"] = json.loads(values["request"])
         values["steps"] = json.loads(values.get("steps") or "[]")
-        values["progress"] = json.loads(values.get("progress") or "null")
         return cls.model_validate(values)
 
     def record(self) -> dict[str, Any]:

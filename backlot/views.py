@@ -273,7 +273,7 @@ def _new_keys(task: Task) -> dict[str, Any]:
         "operation": task.operation,
         "result": ResultView.of(task, task.steps) if task.status is Status.COMPLETED and task.steps else None,
         "error_detail": ErrorDetail.of(error, task.public_error_message or "") if error else None,
-        "progress": task.progress,
+        "progress": _progress(task),
         "timings": TaskTimings.of(task),
         "cost_usd": task.cost_usd,
         "cost": [item for step in task.steps for item in step.cost],
@@ -281,3 +281,10 @@ def _new_keys(task: Task) -> dict[str, Any]:
         "callback_url": task.callback_url,
         "deliveries": task.deliveries,
     }
+
+
+def _progress(task: Task) -> Progress | None:
+    """Return how far a task is: its worker says nothing after the last node, so that the end is known by the status."""
+    if task.progress is None or task.status is not Status.COMPLETED:
+        return task.progress
+    return Progress(value=1.0, preview_url=task.progress.preview_url, at_ms=task.completed_ms or task.progress.at_ms)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from backlot.aws.dynamodb import Refused, Table
-from backlot.tasks import OPEN, Delivery, Progress, Status, Task, TaskCursor
+from backlot.tasks import OPEN, Delivery, Status, Task, TaskCursor
 
 #: The index of the replaced servers' table: all attributes, by status and time of submission.
 STATUS_INDEX = "status-created_at-index"
@@ -48,21 +48,6 @@ class TaskStore:
             values={**_OPEN, ":now": now_ms, ":now_s": now_ms // 1000},
         )
         return None if isinstance(written, Refused) else Task.from_record(written)
-
-    def note_progress(self, task_id: str, progress: Progress) -> bool:
-        """Note how far a task is; False if it has ended, because it was cancelled say, or does not exist."""
-        written = self._table.update(
-            task_id,
-            "SET progress = :progress, updated_at = :now_s",
-            condition="#status = :processing",
-            names={"#status": "status"},
-            values={
-                ":processing": Status.PROCESSING.value,
-                ":progress": progress.model_dump_json(exclude_none=True),
-                ":now_s": progress.at_ms // 1000,
-            },
-        )
-        return not isinstance(written, Refused)
 
     def fail(self, task_id: str, *, retries: int, error_name: str, error_message: str, now_ms: int) -> Task | None:
         """End a task as failed, if it is open and was retried as often as that, and return it; else None."""
@@ -111,7 +96,7 @@ class TaskStore:
         written = self._table.update(
             task.task_id,
             "SET #status = :pending, retries = retries + :one, updated_at = :now_s "
-            "REMOVE error_name, error_message, started_ms, completed_ms, settled_ms, progress",
+            "REMOVE error_name, error_message, started_ms, completed_ms, settled_ms",
             condition="#status = :failed AND retries = :retries",
             names={"#status": "status"},
             values={

@@ -10,7 +10,7 @@ import httpx
 
 from backlot.errors import ImageNotFetched, ImageTooLarge, ProviderRefused
 from backlot.steps import WorkItem
-from backlot.tasks import OPEN, Delivery, Progress, Status, Task, TaskCursor
+from backlot.tasks import OPEN, Delivery, Status, Task, TaskCursor
 
 #: 2026-11-21 10:00:00 UTC.
 NOW_MS = 1_795_255_200_000
@@ -46,13 +46,6 @@ class Tasks:
         task = self._open(task_id)
         started_ms = task and (task.started_ms or now_ms)
         return task and self._change(task, status=Status.PROCESSING, started_ms=started_ms)
-
-    def note_progress(self, task_id: str, progress: Progress) -> bool:
-        task = self.kept.get(task_id)
-        if task is None or task.status is not Status.PROCESSING:
-            return False
-        self._change(task, progress=progress)
-        return True
 
     def fail(self, task_id: str, *, retries: int, error_name: str, error_message: str, now_ms: int) -> Task | None:
         task = self._open(task_id)

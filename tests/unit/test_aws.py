@@ -14,8 +14,12 @@ from backlot.aws.secrets import ProviderKeys, ProviderKeyStatus, variable
 from backlot.aws.sqs import MAX_VISIBILITY_S, Message, Queue
 from backlot.aws.stepfunctions import MAX_CAUSE_CHARS, Executions, TaskTokens
 from backlot.aws.submission_keys import DynamoSubmissionKeys
+from backlot.aws.task_progress import TaskProgress
 from backlot.errors import ImageNotFetched, ImageTooLarge, ProviderRefused
+from backlot.tasks import Progress
 from tests.unit.aws_answers import answering, heard, unreachable
+from tests.unit.fakes import NOW_MS
+from tests.unit.work import a_task
 
 ARN = "arn:aws:states:us-east-1:1:stateMachine:backlot-dev-"
 VERSION = "0" * 32
@@ -301,3 +305,14 @@ def test_client_when_needed_is_made_once_and_not_before(monkeypatch):
     assert later.meta.service_model.service_name == "sqs"
     assert later.meta.service_model.service_name == "sqs"
     assert made == ["sqs"]
+
+
+PROGRESS = Progress(value=0.4, node="14", at_ms=NOW_MS)
+
+
+@pytest.mark.parametrize(("started_ms", "shown"), [(NOW_MS - 1, PROGRESS), (NOW_MS + 1, None), (None, None)])
+def test_progress_is_that_of_the_present_attempt(started_ms, shown):
+    record = {"progress": {"S": PROGRESS.model_dump_json()}, "at_ms": {"N": str(NOW_MS)}}
+    progress = TaskProgress(Table(answering("dynamodb", {"get_item": {"Item": record}}), "once", "id"))
+
+    assert progress.of(a_task(started_ms=started_ms)) == shown

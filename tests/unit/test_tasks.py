@@ -13,7 +13,6 @@ from backlot.assets import comfyui_key
 from backlot.tasks import (
     CostItem,
     MadeFile,
-    Progress,
     Status,
     StepOutput,
     Task,
@@ -183,13 +182,6 @@ def test_output_of_a_step_that_made_no_picture_describes_its_first_file():
         None,
         None,
     )
-
-
-def test_progress_is_read_as_the_worker_writes_it():
-    progress = Progress(value=0.4, node="14", node_class="KSampler", step=3, steps=8, at_ms=NOW_MS)
-    record = TASK.record() | {"progress": progress.model_dump_json(exclude_none=True)}
-
-    assert Task.from_record(record).progress == progress
 
 
 def test_key_of_a_gpu_tasks_object_is_named_after_the_task():

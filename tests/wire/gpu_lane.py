@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,14 +111,14 @@ class Queue:
             self.kept.pop(receipt_handle.partition("/")[0], None)
 
 
-class WatchedTasks(Tasks):
-    """The task store, and what it was told of progress."""
+@dataclass
+class Notes:
+    """What was told of progress, by task."""
 
-    told: dict[str, list[Progress]]
+    told: dict[str, list[Progress]] = field(default_factory=lambda: defaultdict(list))
 
-    def note_progress(self, task_id: str, progress: Progress) -> bool:
-        self.__dict__.setdefault("told", {}).setdefault(task_id, []).append(progress)
-        return super().note_progress(task_id, progress)
+    def note(self, task_id: str, progress: Progress) -> None:
+        self.told[task_id].append(progress)
 
 
 @dataclass
@@ -197,7 +198,8 @@ class Site:
     comfyui: ComfyuiServer
     http: aiohttp.ClientSession
     worker: Worker = field(init=False)
-    tasks: WatchedTasks = field(default_factory=WatchedTasks)
+    tasks: Tasks = field(default_factory=Tasks)
+    notes: Notes = field(default_factory=Notes)
     tokens: Tokens = field(default_factory=Tokens)
     queue: Queue = field(default_factory=Queue)
     objects: Objects = field(default_factory=Objects)
@@ -211,6 +213,7 @@ class Site:
     def lane(self) -> Lane:
         return Lane(
             tasks=self.tasks,
+            progress=self.notes,
             ledger=self.ledger,
             tokens=self.tokens,
             queue=self.queue,

@@ -128,7 +128,7 @@ async def test_progress_grows_and_names_node_and_step(tmp_path):
     async with site(tmp_path, speed={"step_s": 0.3}) as place:
         task_id = place.submit("qwen-image-edit", EDIT | {"steps": 8})
         await place.answer(task_id)
-    told = place.tasks.told[task_id]
+    told = place.notes.told[task_id]
     values = [progress.value for progress in told]
     assert told[0].value == 0
     assert values == sorted(values)
@@ -146,9 +146,9 @@ async def test_preview_is_shown_only_if_it_was_asked_for(tmp_path):
         await place.answer(silent)
         await place.answer(shown)
     key = f"{RESULTS}/qwen-image-edit/{shown}-preview.jpg"
-    assert place.tasks.told[shown][-1].preview_url == f"{CDN}/{key}"
+    assert place.notes.told[shown][-1].preview_url == f"{CDN}/{key}"
     assert Image.open(io.BytesIO(place.objects.kept[key])).format == "JPEG"
-    assert {each.preview_url for each in place.tasks.told[silent]} == {None}
+    assert {each.preview_url for each in place.notes.told[silent]} == {None}
     assert [name for name in place.objects.kept if "preview" in name] == [key]
 
 

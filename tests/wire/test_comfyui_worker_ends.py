@@ -34,7 +34,7 @@ async def test_cancel_reaches_a_prompt_that_waits_in_comfyuis_queue_and_no_other
         await place.comfyui.post("a person")
         await place.has_run("running")
         task_id = place.submit("comfyui-workflow", inverted())
-        await until(lambda: place.tasks.kept[task_id].progress is not None)
+        await until(lambda: place.notes.told[task_id])
         place.tasks.cancel(task_id, now_ms())
         assert (await place.answer(task_id))[0] == "Cancelled"
         await place.has_run("success")

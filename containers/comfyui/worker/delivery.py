@@ -123,7 +123,14 @@ class Delivery:
 
     async def _do(self, item: WorkItem, holder: Holder, task: Task) -> None:
         lane, watch = self._lane, Stopwatch()
-        report = Report(task, tasks=lane.tasks, objects=lane.objects, images=lane.images, clock=lane.clock)
+        report = Report(
+            task,
+            tasks=lane.tasks,
+            notes=lane.progress,
+            objects=lane.objects,
+            images=lane.images,
+            clock=lane.clock,
+        )
         lease = Lease(
             holder,
             self._message.receipt_handle,

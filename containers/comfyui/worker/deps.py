@@ -12,6 +12,7 @@ from backlot.aws.s3 import Bucket
 from backlot.aws.sqs import Queue
 from backlot.aws.step_ledger import DynamoStepLedger
 from backlot.aws.stepfunctions import TaskTokens
+from backlot.aws.task_progress import TaskProgress
 from backlot.aws.task_store import TaskStore
 from backlot.clock import now_ms
 from backlot.comfyui.client import ComfyuiClient
@@ -47,6 +48,7 @@ def lane_on_aws(settings: Settings) -> tuple[Lane, GpuFleet]:
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
     lane = Lane(
         tasks=TaskStore(Table(dynamodb, settings.task_store, "task_id")),
+        progress=TaskProgress(once),
         ledger=DynamoStepLedger(once, days=settings.task_days),
         tokens=TaskTokens(patient_client("stepfunctions")),
         queue=Queue(patient_client("sqs"), settings.queue_url),

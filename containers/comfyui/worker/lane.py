@@ -21,8 +21,12 @@ class Tasks(Protocol):
     def get(self, task_id: str) -> Task | None:
         """Read a task."""
 
-    def note_progress(self, task_id: str, progress: Progress) -> bool:
-        """Note how far a task is; False if it has ended or does not exist."""
+
+class ProgressNotes(Protocol):
+    """Where clients see how far tasks are."""
+
+    def note(self, task_id: str, progress: Progress) -> None:
+        """Note how far a task is."""
 
 
 class WorkQueue(Protocol):
@@ -53,7 +57,8 @@ class Lane:
     """The ports.
 
     Args:
-        tasks: where tasks are marked as processing, and their progress is noted.
+        tasks: where tasks are marked as processing.
+        progress: where it is noted how far they are.
         ledger: where steps are claimed and their results kept.
         tokens: where state machines are answered.
         queue: where messages come from.
@@ -64,6 +69,7 @@ class Lane:
     """
 
     tasks: Tasks
+    progress: ProgressNotes
     ledger: StepLedger
     tokens: TaskTokens
     queue: WorkQueue
