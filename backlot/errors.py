@@ -46,6 +46,7 @@
         ├── DeadLettered
         ├── NotStarted
         ├── QueueFull
+        ├── NotDeployed
         ├── TimedOut
         ├── Aborted
         └── Unexpected
@@ -405,6 +406,13 @@ class QueueFull(DefectError):
     sentence = "Queue is full. Please try again later."
     remedy = "Send the request again when some of the tasks have ended."
     retry = True
+
+
+class NotDeployed(DefectError):
+    """The stage has no machines for an operation, because their models are not published."""
+
+    sentence = "This stage has no machines for {operation} yet"
+    remedy = "The operator has to publish the models and deploy again; the outputs of the deployment say which."
 
 
 class TimedOut(DefectError):

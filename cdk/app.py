@@ -2,6 +2,7 @@
 
 from aws_cdk import App, Environment, Tags
 
+from backlot.operations import Lane
 from cdk.checkpoints import Checkpoints
 from cdk.config import Stage
 from cdk.gpu_models import Manifest
@@ -41,7 +42,6 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None, ma
     work = WorkStack(
         app, named("work"), stage=stage, storage=storage, models=models, env=env, description="Backlot: the lanes"
     )
-    api = ApiStack(app, named("api"), stage=stage, storage=storage, work=work, env=env, description="Backlot: the API")
     gpu = GpuStack(
         app,
         named("gpu"),
@@ -51,6 +51,16 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None, ma
         manifest=Manifest.read() if manifest is None else manifest,
         env=env,
         description="Backlot: the GPU lane",
+    )
+    api = ApiStack(
+        app,
+        named("api"),
+        stage=stage,
+        storage=storage,
+        work=work,
+        closed_lanes=() if gpu.is_open else (Lane.GPU,),
+        env=env,
+        description="Backlot: the API",
     )
     ObservabilityStack(
         app,

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from backlot.assets import FACE_PREFIX, UPLOAD_PREFIX
 from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
-from backlot.operations import catalogue
+from backlot.operations import Lane, catalogue
 from backlot.providers.fal import Fal
 from backlot.steps.segment_body import MODEL
 from cdk.config import Stage
@@ -25,7 +25,14 @@ from cdk.stacks.work import WorkStack
 
 
 class ApiStack(CdkStack):
-    """What clients talk to."""
+    """What clients talk to.
+
+    Args:
+        stage: of the deployment.
+        storage: with records and results.
+        work: that its requests begin.
+        closed_lanes: lanes whose machines are not deployed.
+    """
 
     def __init__(
         self,
@@ -35,10 +42,11 @@ class ApiStack(CdkStack):
         stage: Stage,
         storage: StorageStack,
         work: WorkStack,
+        closed_lanes: tuple[Lane, ...],
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._storage, self._work = stage, storage, work
+        self._stage, self._storage, self._work, self._closed_lanes = stage, storage, work, closed_lanes
         # A layer of this stack's own: CloudFormation cannot change an export that another stack uses.
         self._layer = DependencyLayer(self, "Dependencies", platform=stage.platform).version
         serve_api, receiver = self._serve_api(), self._receiver()
@@ -81,6 +89,7 @@ class ApiStack(CdkStack):
                 "TASK_DAYS": str(stage.result_days),
                 "QUEUE_MAX": json.dumps(stage.queue_max),
                 "NODE_CLASSES": json.dumps(stage.gpu.node_classes),
+                "CLOSED_LANES": ",".join(self._closed_lanes),
                 "DELIVERS_MASKS": "true" if stage.mask_assets_url else "false",
                 "MODEL_ENDPOINT": endpoint_name(stage, MODEL),
                 "MODEL_CONCURRENCY": str(stage.models[MODEL].concurrency),

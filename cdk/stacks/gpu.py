@@ -56,6 +56,7 @@ class GpuStack(CdkStack):
                 value=", ".join(missing),
                 description="Without these the GPU lane has no hosts, see make publish-gpu-model",
             )
+        self.is_open = not missing
         self.lane = (
             None
             if stage.emulated or missing

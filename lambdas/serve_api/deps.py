@@ -14,6 +14,7 @@ from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
 from backlot.aws.sqs import Queue
 from backlot.aws.stepfunctions import Executions
 from backlot.aws.submission_keys import DynamoSubmissionKeys
+from backlot.aws.task_progress import TaskProgress
 from backlot.aws.task_store import TaskStore
 from backlot.aws.uploads import Uploads
 from backlot.clock import Clock, now_ms
@@ -43,6 +44,7 @@ class Deps:
         counters: how many tasks were completed.
         fleet: the instances that make body masks.
         gpus: the hosts of the GPU lane.
+        progress: how far their tasks are.
         clock: Unix time in milliseconds.
     """
 
@@ -59,6 +61,7 @@ class Deps:
     counters: Counters
     fleet: ModelFleet
     gpus: GpuFleet
+    progress: TaskProgress
     clock: Clock
 
 
@@ -95,6 +98,7 @@ def compose(settings: Settings) -> Deps:
         counters=Counters(once),
         fleet=ModelFleet(ClientWhenNeeded("sagemaker"), settings.model_endpoint),
         gpus=GpuFleet(once),
+        progress=TaskProgress(once),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
         clock=now_ms,
     )

@@ -26,6 +26,7 @@ class Settings(EnvironmentSettings):
         task_days: how long tasks are kept, days.
         queue_max: how many tasks of an operation may wait or run at once, JSON; of others, any number.
         node_classes: classes of ComfyUI's that workflows of callers may use, JSON.
+        closed_lanes: lanes whose machines are not deployed, separated by commas.
         delivers_masks: whether the stage has a mask asset service, to which `POST /process` has its masks delivered.
         model_endpoint: name of the endpoint that makes body masks.
         model_concurrency: how many requests one of its instances works on at once.
@@ -48,6 +49,7 @@ class Settings(EnvironmentSettings):
     task_days: int = Field(ge=1, le=3650)
     queue_max: Json[dict[str, int]]
     node_classes: Json[tuple[str, ...]]
+    closed_lanes: str
     delivers_masks: bool
     model_endpoint: str
     model_concurrency: int = Field(ge=1, le=1000)

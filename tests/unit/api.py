@@ -13,6 +13,7 @@ from backlot.image_urls import ImageUrlPolicy
 from backlot.operations import RequestContext
 from backlot.seedream_models import OfferedModels
 from backlot.submission import Submissions
+from backlot.tasks import Progress
 from lambdas.serve_api.app import build_app
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.settings import Settings
@@ -49,6 +50,7 @@ ENVIRONMENT = {
     "CORS_ORIGINS": "https://studio.example,https://tools.example",
     "TASK_DAYS": "30",
     "QUEUE_MAX": '{"body-masks": 3}',
+    "CLOSED_LANES": "",
     "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
     "DELIVERS_MASKS": "true",
     "MODEL_ENDPOINT": "backlot-dev-schp",
@@ -122,10 +124,12 @@ class Api:
     counters: Counts = field(default_factory=Counts)
     fleet: FleetState = field(default_factory=lambda: FleetState(True, instances=2, created_s=NOW_MS // 1000 - 500))
     gpus: Gpus = field(default_factory=Gpus)
+    progress: Progress | None = None
+    closed_lanes: str = ""
     is_store_reachable: bool = True
 
     def __post_init__(self) -> None:
-        settings = Settings.model_validate(ENVIRONMENT)
+        settings = Settings.model_validate(ENVIRONMENT | {"CLOSED_LANES": self.closed_lanes})
         images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
         self.app = build_app(
             Deps(
@@ -148,6 +152,7 @@ class Api:
                 counters=self.counters,
                 fleet=SimpleNamespace(state=lambda: self.fleet),
                 gpus=self.gpus,
+                progress=SimpleNamespace(of=lambda _: self.progress),
                 clock=self.clock,
             )
         )

@@ -7,7 +7,7 @@ import pytest
 from backlot import errors
 from backlot.errors import BacklotError
 from backlot.operations import catalogue
-from backlot.tasks import Status
+from backlot.tasks import Progress, Status
 from lambdas.serve_api import handler as serve_api
 from lambdas.serve_api.http_status import http_status
 from tests.unit.api import CONTEXT, Api, event
@@ -372,3 +372,24 @@ def test_http_status_of_an_error_follows_its_kind(name, status):
     error = getattr(errors, name)
     raised: BacklotError = error.__new__(error)
     assert http_status(raised) == status
+
+
+def test_operation_without_machines_is_refused_and_stores_nothing():
+    api = Api(lambda: NOW_MS, closed_lanes="gpu")
+    answer = api.post("/api/v1/camera-angle/tasks", {"image_url": BODY["image_url"]})
+
+    assert (answer.status, answer.json()["error"]["code"]) == (503, "NOT_DEPLOYED")
+    assert answer.json()["detail"] == "This stage has no machines for camera-angle yet"
+    assert api.tasks.kept == {}
+    assert api.post("/api/v1/face-mask/tasks", BODY).status == 202
+
+
+def test_task_of_the_gpu_lane_tells_how_far_it_is():
+    api = Api(
+        lambda: NOW_MS, progress=Progress(value=0.4, node="14", node_class="KSampler", step=3, steps=8, at_ms=NOW_MS)
+    )
+    task_id = api.post("/api/v1/camera-angle/tasks", {"image_url": BODY["image_url"]}).json()["task_id"]
+    api.tasks.start(task_id, NOW_MS)
+    progress = api.get(f"/api/v1/tasks/{task_id}").json()["progress"]
+
+    assert (progress["value"], progress["node"], progress["step"], progress["steps"]) == (0.4, "14", 3, 8)

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
-from backlot.errors import QueueFull, TaskHasEnded, TaskNotFound
+from backlot.errors import NotDeployed, QueueFull, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
 from backlot.operations import Lane, Operation, operation_named
 from backlot.submission import Submission
@@ -116,11 +116,14 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
 
 
 def check_room(deps: Deps, operation: Operation) -> None:
-    """Refuse a request if as many tasks of its operation wait or run as the stage takes at once.
+    """Refuse a request that nobody would do, or if as many tasks of its operation wait or run as the stage takes.
 
     Raises:
-        QueueFull: that is so.
+        NotDeployed: the stage has no machines for it.
+        QueueFull: as many wait or run.
     """
+    if operation.lane in deps.settings.closed_lanes.split(","):
+        raise NotDeployed(operation=operation.name)
     most = deps.settings.queue_max.get(operation.name)
     if most is not None and deps.tasks.open_count(operation.name) >= most:
         raise QueueFull()
@@ -133,7 +136,10 @@ def _read(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task
         TaskNotFound: there is none, or it belongs to another key.
     """
     wait_s = http_requests.asked_wait_s(router.current_event)
-    return wait_for_end(deps, owned_task(router, deps, task_id, kind), wait_s)
+    task = wait_for_end(deps, owned_task(router, deps, task_id, kind), wait_s)
+    if operation_named(task.operation).lane is not Lane.GPU:
+        return task
+    return task.model_copy(update={"progress": deps.progress.of(task)})
 
 
 def owned_task(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:
