@@ -125,7 +125,9 @@ class Demo:
         if isinstance(value, list):
             return [self._existing(each) for each in value]
         if isinstance(value, dict):
-            return identity_packet(PORTRAITS / PICTURES["portrait.jpg"]) if "cleanFace" in str(value) else value
+            if "cleanFace" in value.get("image", {}):
+                return identity_packet(PORTRAITS / PICTURES["portrait.jpg"])
+            return {name: self._existing(each) for name, each in value.items()}
         picture = str(value).rsplit("/", 1)[-1]
         if picture in PICTURES:
             return self._upload(PICTURES[picture])
@@ -143,15 +145,19 @@ class Demo:
         return str(answer.json()["task_id"])
 
     def _finish(self, name: str, task_id: str) -> dict[str, Any]:
-        """Look at the task until it has ended, and say which states its execution enters."""
+        """Look at the task until it has ended; say which states its execution enters, and how far its worker is."""
         began = time.monotonic()
         shown = 0
+        seen: str | None = None
         while True:
             task: dict[str, Any] = self._http.get(f"/api/v1/tasks/{task_id}").json()
             states = self._states(self._execution_arn(name, task_id))
             for state in states[shown:]:
                 self._say(f"  {time.monotonic() - began:5.1f} s  {task['status']:<10}  {state}")
             shown = len(states)
+            if task["progress"] and (progress := _progress(task["progress"])) != seen:
+                self._say(f"  {time.monotonic() - began:5.1f} s  {task['status']:<10}  {progress}")
+                seen = progress
             if task["status"] in ("completed", "failed", "cancelled"):
                 self._say(f"  {time.monotonic() - began:5.1f} s  {task['status']}")
                 return task
@@ -181,6 +187,14 @@ class Demo:
         saved = results / f"{name}.{url.rsplit('.', 1)[-1]}"
         saved.write_bytes(answer.content)
         return saved
+
+
+def _progress(progress: dict[str, Any]) -> str:
+    """Return a line that shows how far a task is."""
+    done = round(progress["value"] * 20)
+    step = f" {progress['step']}/{progress['steps']}" if progress["steps"] else ""
+    node = f"  node {progress['node']} {progress['node_class']}{step}" if progress["node"] else ""
+    return f"{'█' * done}{'░' * (20 - done)} {progress['value']:4.0%}{node}"
 
 
 def made(task: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,3 +21,8 @@ def checkpoint_folder(variable: str) -> Path | None:
     """Return the folder of a model's real checkpoint, if the shell names one."""
     named = os.environ.get(variable)  # noqa: TID251
     return Path(named).resolve() if named else None
+
+
+def comfyui_url() -> str | None:
+    """Return where a real ComfyUI answers, if the shell names one."""
+    return (os.environ.get("COMFYUI_URL") or "").rstrip("/") or None  # noqa: TID251

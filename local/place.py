@@ -33,6 +33,8 @@ class Ports:
     front_door: int
     stand_ins: int
     model_server: int
+    comfyui: int
+    gpu_worker: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,16 @@ class Place:
     def model_server(self) -> str:
         """Where the model server answers."""
         return f"http://localhost:{self.ports.model_server}"
+
+    @property
+    def comfyui(self) -> str:
+        """Where ComfyUI's stand-in answers."""
+        return f"http://127.0.0.1:{self.ports.comfyui}"
+
+    @property
+    def gpu_worker(self) -> str:
+        """Where the worker of the GPU lane says how it is."""
+        return f"http://127.0.0.1:{self.ports.gpu_worker}"
 
     @property
     def authority(self) -> Path:

@@ -1,4 +1,4 @@
-"""Everything that stands: emulator, stand-ins, model server, deployment, front door."""
+"""Everything that stands: emulator, stand-ins, model server, deployment, GPU worker, front door."""
 
 import shutil
 import sys
@@ -10,6 +10,7 @@ import httpx
 from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
+from local.gpu_lane import await_gpu_worker, gpu_worker, start_gpu_worker
 from local.models import SCHP, await_model_server, connect_endpoint, model_server, start_model_server
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
@@ -48,21 +49,23 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
     start_model_server(place, SCHP)
     say("deploying with the AWS CDK")
     outputs = deploy(place)
+    start_gpu_worker(place, outputs)
     _start_front_door(place, outputs)
     await_model_server(place, SCHP)
     connect_endpoint(place, outputs, SCHP)
+    await_gpu_worker(place)
     return outputs
 
 
 def standing(place: Place) -> Outputs | None:
     """Return the outputs of what stands, None if something does not."""
-    processes = (emulator(place), stand_ins(place), model_server(place, SCHP), front_door(place))
+    processes = (emulator(place), stand_ins(place), model_server(place, SCHP), gpu_worker(place), front_door(place))
     return read_outputs(place) if all(process.is_running for process in processes) else None
 
 
 def down(place: Place) -> None:
     """Stop everything and remove what belonged to it."""
-    for process in (front_door(place), model_server(place, SCHP), stand_ins(place), emulator(place)):
+    for process in (front_door(place), gpu_worker(place), model_server(place, SCHP), stand_ins(place), emulator(place)):
         process.stop()
     # The emulator leaves an unpacked layer behind for every process of a function that it has started.
     shutil.rmtree(place.run)
