@@ -15,6 +15,7 @@ from typing import Any
 from bench.cold_start import measure_cold_start
 from bench.deployment import raise_stand
 from bench.figures import Figure, Section
+from bench.gpu_lane import measure_gpu_lane
 from bench.layer import measure_layer
 from bench.listing import measure_listing
 from bench.polling import measure_polling
@@ -33,6 +34,7 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "listing": measure_listing,
     "cold-start": measure_cold_start,
     "layer": measure_layer,
+    "gpu-lane": measure_gpu_lane,
     "serving": lambda _: measure_serving(),
     "schp": measure_schp,
 }
