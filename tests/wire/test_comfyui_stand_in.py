@@ -21,7 +21,7 @@ def comfyui(tmp_path) -> Iterator[Comfyui]:
 
 @pytest.fixture
 def newer(tmp_path) -> Iterator[Comfyui]:
-    with serving(tmp_path / "newer", "0.38") as client:
+    with serving(tmp_path / "newer", "0.33") as client:
         yield client
 
 
@@ -144,6 +144,20 @@ class TestMessages:
         comfyui.start(editing("a.png"))
         socket.until("executing", node=None)
         assert socket.frames == []
+
+    @pytest.mark.parametrize(("method", "frames"), [("none", 0), ("default", 4), ("auto", 4)])
+    def test_newer_server_lets_a_prompt_choose_its_previews(self, newer, method, frames):
+        newer.upload()
+        socket = newer.connect()
+        newer.start(editing("a.png"), extra_data={"preview_method": method})
+        socket.until("executing", node=None)
+        assert len(socket.frames) == frames
+
+    def test_older_server_does_not_let_a_prompt_choose_its_previews(self, comfyui):
+        socket = comfyui.connect()
+        comfyui.start(editing("a.png"), extra_data={"preview_method": "none"})
+        socket.until("executing", node=None)
+        assert len(socket.frames) == 4
 
 
 class TestHistory:

@@ -98,7 +98,7 @@ class TestRun:
         assert (name, told["node_id"], told["node_type"]) == ("execution_error", "3", "KSampler")
         assert told["exception_type"] == "torch.OutOfMemoryError"
         assert "out of memory" in told["exception_message"]
-        assert told["executed"] == ["37", "38", "39", "78", "11", "10", "88"]
+        assert set(told["executed"]) == {"37", "38", "39", "78", "11", "10", "88"}
         assert told["current_inputs"]["steps"] == [4]
         assert entry["status"]["status_str"] == "error"
         assert socket.until("execution_error") == told

@@ -11,7 +11,7 @@ from tests.wire.gpu_lane import CDN, EDIT, in_loop, inverted, png, site, until
 RESULTS = "images/comfyui-results"
 
 
-@pytest.mark.parametrize("protocol", ["0.3", "0.38"])
+@pytest.mark.parametrize("protocol", ["0.3", "0.33"])
 @in_loop
 async def test_graph_of_a_caller_is_run_and_its_picture_stored(tmp_path, protocol):
     async with site(tmp_path, protocol=protocol) as place:

@@ -31,7 +31,7 @@ from local.stand_ins.comfyui.validation import Validator
 from local.stand_ins.faults import Faults
 
 #: Generations of the protocol, and the version that each tells.
-VERSIONS = {"0.3": "0.3.64+stand-in", "0.38": "0.38.1+stand-in"}
+VERSIONS = {"0.3": "0.3.64+stand-in", "0.33": "0.33.0+stand-in"}
 
 _MEMORY_BYTES = 24 * 2**30
 
@@ -44,8 +44,8 @@ def application(folder: Path, settings: Settings, *, protocol: str = "0.3") -> w
         settings: how long things take.
         protocol: a key of `VERSIONS`.
     """
-    is_new = protocol == "0.38"
-    faults, records, folders, classes = Faults(), Records(settings), Folders(folder), schemas.load()
+    is_new = protocol == "0.33"
+    faults, records, folders, classes = Faults(), Records(settings), Folders(folder), schemas.load(is_new=is_new)
     execution = Execution(classes, folders, faults, records, is_new=is_new)
     validator = Validator(classes, folders, is_new=is_new)
     about = _About(classes, folders, VERSIONS[protocol])
@@ -62,6 +62,8 @@ def application(folder: Path, settings: Settings, *, protocol: str = "0.3") -> w
             app.router.add_route(route.method, route.path, route.handler)
         app.router.add_route(route.method, f"/api{route.path}", route.handler)
     app.add_routes([*faults.routes(), *records.routes()])
+    # ComfyUI serves its pages here, so that to post to an unknown address is a wrong method.
+    app.router.add_get("/{page:.*}", _no_page)
     app.cleanup_ctx.append(execution.sockets.lifetime)
     app.cleanup_ctx.append(execution.lifetime)
     return app
@@ -125,6 +127,10 @@ class _About:
     async def _models(self, request: web.Request) -> web.Response:
         found = schemas.MODELS.get(request.match_info["folder"])
         return web.Response(status=404) if found is None else web.json_response(found)
+
+
+async def _no_page(_: web.Request) -> web.Response:
+    return web.Response(status=404)
 
 
 @web.middleware

@@ -19,7 +19,7 @@ from local.stand_ins.faults import Faults
 #: Between a prompt's last message and its entry in the history, seconds; ComfyUI has such a gap, only shorter.
 HISTORY_S = 0.01
 
-#: Results that 0.38 keeps beside those of the running prompt; the real one keeps as many as memory holds.
+#: Results that 0.33 keeps beside those of the running prompt; the real one keeps as many as memory holds.
 KEPT = 64
 
 
@@ -31,7 +31,7 @@ class Execution:
         folders: where files lie.
         faults: those of `comfyui-run` are met here.
         records: what tests look at.
-        is_new: whether it is 0.38, or 0.3.64.
+        is_new: whether it is 0.33, or 0.3.64.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Execution:
     ) -> None:
         self.sockets = Sockets(self.status, self._executing)
         self.queue = PromptQueue(self.sockets.send_status)
-        self._shop = Shop(classes, folders, self.sockets, records.settings, Cache(KEPT if is_new else 0))
+        self._shop = Shop(classes, folders, self.sockets, records.settings, Cache(KEPT if is_new else 0), is_new)
         self._faults = faults
         self._records = records
         self._run: Run | None = None

@@ -1,4 +1,4 @@
-"""Jobs, as 0.38 shows prompts under `/api/jobs`."""
+"""Jobs, as 0.33 shows prompts under `/api/jobs`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -58,6 +58,7 @@ def _of_prompt(prompt: Prompt, status: str) -> dict[str, Any]:
         "priority": prompt.number,
         "create_time": prompt.extra_data.get("create_time"),
         "outputs_count": 0,
+        "previewable_outputs_count": 0,
     }
 
 
@@ -80,6 +81,7 @@ def _of_entry(prompt_id: str, entry: dict[str, Any]) -> dict[str, Any]:
         "execution_start_time": messages["execution_start"]["timestamp"],
         "execution_end_time": messages[end]["timestamp"],
         "outputs_count": len(files),
+        "previewable_outputs_count": len(files),
     }
     if end == "execution_error":
         job["execution_error"] = messages[end]

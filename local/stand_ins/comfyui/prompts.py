@@ -1,4 +1,4 @@
-"""Routes about prompts: submit, queue, history, interrupt, free; and the jobs of 0.38."""
+"""Routes about prompts: submit, queue, history, interrupt, free; and the jobs of 0.33."""
 
 import json
 import time
@@ -25,7 +25,7 @@ class Prompts:
         execution: runs them.
         validator: checks them.
         records: what tests look at.
-        is_new: whether it is 0.38, or 0.3.64.
+        is_new: whether it is 0.33, or 0.3.64.
     """
 
     def __init__(self, execution: Execution, validator: Validator, records: Records, *, is_new: bool) -> None:
@@ -70,7 +70,9 @@ class Prompts:
             return _refusal("no_prompt", "No prompt provided", "No prompt provided")
         prompt_id = body.get("prompt_id")
         if self._is_new and prompt_id is not None and not is_job_id(prompt_id):
-            return _refusal("invalid_prompt_id", "prompt_id must be a valid UUID", "use the lowercase hyphenated form")
+            details = "prompt_id must be a UUID string in canonical lowercase hyphenated form"
+            details += "; omit it to let the server generate one"
+            return _refusal("invalid_prompt_id", "prompt_id must be a valid UUID", details)
         verdict = self._validator.judge(body["prompt"], body.get("partial_execution_targets"))
         if verdict.error is not None:
             return web.json_response({"error": verdict.error, "node_errors": verdict.node_errors}, status=400)

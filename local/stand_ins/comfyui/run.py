@@ -56,6 +56,7 @@ class Shop:
     sockets: Sockets
     settings: Settings
     cache: Cache
+    is_new: bool
 
 
 class Run:
@@ -129,19 +130,33 @@ class Run:
         }
 
     def _order(self, cached: set[str]) -> list[str]:
-        """Return the nodes to run, each after those that it needs."""
+        """Return the nodes to run, each after those that it needs, in the order in which ComfyUI would choose them.
+
+        What shows a result soonest comes first: an output, then a node right before one, then one before that.
+        """
+        needs: dict[str, set[str]] = {}
+        waiting = []
+        for end in self.prompt.outputs:
+            waiting.append(end)
+            while waiting:
+                node_id = waiting.pop()
+                if node_id not in needs:
+                    sources = [value[0] for value in self._graph[node_id]["inputs"].values() if isinstance(value, list)]
+                    sources = [each for each in sources if each not in cached]
+                    needs[node_id] = set(sources)
+                    waiting += sources
         order: list[str] = []
-
-        def add(node_id: str) -> None:
-            if node_id not in order:
-                for value in self._graph[node_id]["inputs"].values():
-                    if isinstance(value, list) and node_id not in cached and value[0] not in cached:
-                        add(value[0])
-                order.append(node_id)
-
-        for node_id in self.prompt.outputs:
-            add(node_id)
+        while len(order) < len(needs):
+            left = [node_id for node_id in needs if node_id not in order]
+            ready = [node_id for node_id in left if needs[node_id] <= set(order)]
+            ends = {node_id for node_id in left if self._is_output(node_id)}
+            before = {source for node_id in ends for source in needs[node_id]}
+            earlier = {source for node_id in before for source in needs[node_id]}
+            order.append(next(each for kind in (ends, before, earlier, set(ready)) for each in ready if each in kind))
         return order
+
+    def _is_output(self, node_id: str) -> bool:
+        return self._shop.classes[self._graph[node_id]["class_type"]].is_output
 
     def _place_of_fault(self, order: list[str]) -> str:
         """Return the node in which the fault shows: the one that it names, else a sampler, else the last."""
@@ -187,12 +202,20 @@ class Run:
         self._stop_if_interrupted()
         assert self.node_id is not None
         self._set_progress(self.node_id, value, maximum)
-        self._send("progress", {"value": value, "max": maximum, "node": self.node_id})
-        if self._shop.settings.previews:
+        sockets, client_id = self._shop.sockets, self.prompt.client_id
+        has_preview, has_metadata = self._has_previews(), sockets.wants_metadata(client_id)
+        if has_preview and has_metadata:
             metadata = _ids(self.node_id) | {"prompt_id": self.prompt.prompt_id}
-            self._shop.sockets.send_preview(preview(), metadata, self.prompt.client_id)
+            sockets.send_preview(preview(), client_id, metadata)
+        self._send("progress", {"value": value, "max": maximum, "node": self.node_id})
+        if has_preview and not has_metadata:
+            sockets.send_preview(preview(), client_id)
         if self._fault and value == min(self._fault.step, maximum):
             await self._strike(self.node_id)
+
+    def _has_previews(self) -> bool:
+        wanted = self.prompt.extra_data.get("preview_method") if self._shop.is_new else None
+        return self._shop.settings.previews if wanted in (None, "default") else wanted != "none"
 
     def _stop_if_interrupted(self) -> None:
         if self._is_interrupted():
@@ -246,7 +269,7 @@ class Run:
             "exception_type": error.kind if isinstance(error, MadeToFail) else _name(type(error)),
             "traceback": traceback.format_tb(error.__traceback__),
             "current_inputs": {name: [_formatted(value)] for name, value in self._inputs(node_id).items()},
-            "current_outputs": [each for each, key in self._keys.items() if self._shop.cache.get(key) is not None],
+            "current_outputs": list(self.prompt.graph),
         }
 
 

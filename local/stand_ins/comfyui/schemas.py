@@ -77,9 +77,9 @@ class NodeClass:
         }
 
     @property
-    def outputs(self) -> list[str]:
+    def outputs(self) -> tuple[str, ...]:
         """Types of the outputs."""
-        return list(self.info["output"])
+        return tuple(self.info["output"])
 
     @property
     def is_output(self) -> bool:
@@ -87,11 +87,19 @@ class NodeClass:
         return bool(self.info["output_node"])
 
 
-def load() -> dict[str, NodeClass]:
-    """Return all classes, the loaders with the models that they find."""
+def load(*, is_new: bool) -> dict[str, NodeClass]:
+    """Return all classes, the loaders with the models that they find.
+
+    Args:
+        is_new: whether as in 0.33, or as in 0.3.64.
+    """
     classes: dict[str, Any] = {}
     for source in SOURCES:
         classes |= json.loads(source.read_text())
+    if is_new:
+        classes["CFGNorm"]["input"]["optional"] = {"pre_cfg": ["BOOLEAN", {"default": False}]}
+        for name in ("PreviewImage", "SaveAnimatedWEBP", "SaveImage"):
+            classes[name] |= {"output": ["IMAGE"], "output_is_list": [False], "output_name": ["IMAGE"]}
     for (name, field), folder in LOADERS.items():
         listed = classes[name]["input"]["required"][field]
         listed[0] = [*MODELS[folder], *listed[0]]

@@ -5,12 +5,12 @@ import io
 import json
 import struct
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import WSMsgType, web
-from PIL import Image
+from PIL import Image, ImageOps
 
 from local.stand_ins.faults import drop
 
@@ -81,13 +81,16 @@ class Sockets:
         """Tell everybody how long the queue is."""
         self.send("status", {"status": self._status()}, None)
 
-    def send_preview(self, picture: Image.Image, metadata: dict[str, Any], sid: str | None) -> None:
-        """Send a preview in the form that the client has asked for."""
-        picture.thumbnail((PREVIEW_PX, PREVIEW_PX))
+    def wants_metadata(self, sid: str | None) -> bool:
+        """Tell whether a client has said that it understands previews with metadata."""
+        return sid is not None and self._features.get(sid, {}).get("supports_preview_metadata") is True
+
+    def send_preview(self, picture: Image.Image, sid: str | None, metadata: Mapping[str, Any] | None = None) -> None:
+        """Send a preview, as large as ComfyUI sends it, whatever the picture's size."""
         encoded = io.BytesIO()
-        picture.save(encoded, "JPEG", quality=95)
-        if sid is not None and self._features.get(sid, {}).get("supports_preview_metadata") is True:
-            told = json.dumps(metadata | {"image_type": "image/jpeg"}).encode()
+        ImageOps.contain(picture, (PREVIEW_PX, PREVIEW_PX)).save(encoded, "JPEG", quality=95)
+        if metadata is not None:
+            told = json.dumps({**metadata, "image_type": "image/jpeg"}).encode()
             head = struct.pack(">II", PREVIEW_IMAGE_WITH_METADATA, len(told)) + told
         else:
             head = struct.pack(">II", PREVIEW_IMAGE, JPEG)

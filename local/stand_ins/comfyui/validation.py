@@ -44,7 +44,7 @@ class Validator:
     Args:
         classes: by name.
         folders: where uploads are looked for.
-        is_new: whether as 0.38 does it, or as 0.3.64.
+        is_new: whether as 0.33 does it, or as 0.3.64.
     """
 
     def __init__(self, classes: dict[str, NodeClass], folders: Folders, *, is_new: bool) -> None:
@@ -97,7 +97,11 @@ class Validator:
                 title = node.get("_meta", {}).get("title", class_type)
                 more = {"node_id": node_id, "class_type": class_type, "node_title": title}
                 words = f"Node '{title or f'ID #{node_id}'}' "
-                words += "not found. The custom node may not be installed." if class_type else "has no class_type."
+                words += (
+                    "not found. The custom node may not be installed."
+                    if class_type
+                    else "has no class_type. The workflow may be corrupted or a custom node is missing."
+                )
                 return _entry("missing_node_type", words, details, **more)
             words = "Cannot execute because "
             words += (
