@@ -38,7 +38,11 @@ def test_readme_lists_the_operations_and_their_fields():
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "ARCHITECTURE.md", "docs/capacity.md", "docs/operating.md", "docs/performance.md"]
+    "path",
+    [
+        *("README.md", "ARCHITECTURE.md", "docs/capacity.md", "docs/comfyui.md", "docs/operating.md"),
+        "docs/performance.md",
+    ],
 )
 def test_paths_that_documents_name_exist(path):
     text = (ROOT / path).read_text()
