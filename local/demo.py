@@ -14,8 +14,10 @@ import httpx
 
 from backlot import pricing
 from backlot.operations import Lane, Operation, operation_named
+from cdk.config import Gpu
 from local.deployment import Outputs, api_key
 from local.emulator import client
+from local.environment import comfyui_url
 from local.overlay import overlay
 from local.place import ROOT, Place
 from local.stand_ins import faces
@@ -28,6 +30,9 @@ MASKED = "masked.png"
 
 #: Longest wait for the task, and pause between two looks at it, seconds.
 LIMIT_S, LOOK_S = 120.0, 0.15
+
+#: How long ComfyUI's stand-in takes for nodes and steps while somebody watches, seconds.
+WATCHABLE = {"node_s": 0.4, "step_s": 0.4}
 
 #: Memory of the paid lane's worker, GB; see `cdk.config.Worker`.
 WORKER_GB = 2.0
@@ -99,6 +104,8 @@ class Demo:
             DemoFailed: anything but a picture came out.
         """
         operation = operation_named(name)
+        if operation.lane is Lane.GPU and comfyui_url() is None:
+            self._slow_down()
         body = self._body(operation)
         self._say(f"submitting {name}")
         task = self._finish(name, self._submit(name, body))
@@ -132,6 +139,10 @@ class Demo:
         if picture in PICTURES:
             return self._upload(PICTURES[picture])
         return self.run("face-mask").task["result_url"] if picture == MASKED else value
+
+    def _slow_down(self) -> None:
+        """Let the stand-in take as long as a person can follow; what it does takes a second."""
+        httpx.put(f"{self._place.comfyui}/_settings", json=WATCHABLE, trust_env=False).raise_for_status()
 
     def _upload(self, picture: str) -> str:
         bucket = self._outputs["BucketName"]
@@ -239,8 +250,9 @@ def describe(report: Report) -> list[str]:
 
 
 def _bill(report: Report, task: dict[str, Any], steps: list[dict[str, Any]]) -> list[str]:
-    # While a model of our own works, no function waits for it.
-    waited = "provider_s" if report.operation.lane is Lane.MODEL else None
+    # While a model of our own works, no function waits for it; a host of the GPU lane is no function at all.
+    lane = report.operation.lane
+    waited = {Lane.MODEL: "provider_s", Lane.GPU: "processing_s"}.get(lane)
     worker_s = sum(step["timings"]["processing_s"] - step["timings"].get(waited, 0.0) for step in steps)
     reads = json.dumps(report.operation.example).count("https://")
     # Every step writes one picture, the last one those that were made.
@@ -251,6 +263,9 @@ def _bill(report: Report, task: dict[str, Any], steps: list[dict[str, Any]]) -> 
         image_reads=reads,
         image_writes=len(steps) - 1 + len(report.saved),
     )
+    if lane is Lane.GPU:
+        gpu_s = sum(step["timings"]["provider_s"] for step in steps)
+        aws.append(pricing.charge(f"ec2/{Gpu().instance_types[0]}/hour", gpu_s / 3600))
     provider = [item for step in steps for item in step["cost"]]
     aws_usd = sum(item.usd for item in aws)
     lines = ["  what the same task would have cost:"]

@@ -16,6 +16,7 @@ class Settings(BaseModel):
 
     Args:
         step_s: one step of a sampler, seconds.
+        node_s: every node beside what it does, seconds.
         sampling_s: all steps of a sampler together, seconds; 0 leaves them as long as they are.
         previews: whether samplers send previews, as with `--preview-method auto`.
     """
@@ -23,6 +24,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     step_s: float = Field(0.12, ge=0)
+    node_s: float = Field(0, ge=0)
     sampling_s: float = Field(0, ge=0)
     previews: bool = True
 

@@ -177,6 +177,7 @@ class Run:
         self._set_progress(node_id, 0.0, 1.0)
         self.node_id = node_id
         self._send("executing", {"node": node_id, "display_node": node_id})
+        await asyncio.sleep(self._shop.settings.node_s)
         self._stop_if_interrupted()
         if class_type not in SAMPLERS:
             await self._strike(node_id)
