@@ -62,6 +62,11 @@ async def last_end(url: str) -> str:
     return entry["status"]["messages"][-1][0]
 
 
+async def at_work(place: Site, task_id: str, node_id: str | None = None) -> None:
+    """Wait until a task's graph runs, or a node of it."""
+    await until(lambda: any(each.node == node_id if node_id else each.node for each in place.notes.told[task_id]))
+
+
 @in_loop
 async def test_graph_of_a_caller_is_run_and_its_picture_stored(tmp_path, comfyui_url):
     async with beside(comfyui_url, tmp_path) as place:
@@ -119,7 +124,7 @@ async def test_sampler_tells_its_steps_and_shows_previews(tmp_path, comfyui_url)
         task_id = place.submit("comfyui-workflow", sampler(comfyui_url, steps=60), preview=True)
         kind, output = await place.answer(task_id)
     assert kind == "done", output
-    told = place.tasks.told[task_id]
+    told = place.notes.told[task_id]
     assert [progress.value for progress in told] == sorted(progress.value for progress in told)
     assert ("KSampler", 60) in {(progress.node_class, progress.steps) for progress in told}
     assert told[-1].preview_url is not None
@@ -133,7 +138,7 @@ async def test_cancel_reaches_a_running_prompt(tmp_path, comfyui_url, graph):
     request = scaling() if graph == "scaling" else sampler(comfyui_url, steps=10_000)
     async with beside(comfyui_url, tmp_path) as place:
         task_id = place.submit("comfyui-workflow", request)
-        await place.at_work(task_id, "6" if graph == "sampler" else None)
+        await at_work(place, task_id, "6" if graph == "sampler" else None)
         place.tasks.cancel(task_id, now_ms())
         assert (await place.answer(task_id))[0] == "Cancelled"
         assert await last_end(comfyui_url) == "execution_interrupted"
@@ -178,7 +183,7 @@ async def test_comfyui_that_is_killed_is_started_again_and_loses_no_task(tmp_pat
     async with site(tmp_path, **comfyui_command, node_classes=USED) as place:
         running = place.submit("comfyui-workflow", scaling())
         waiting = place.submit("comfyui-workflow", inverted())
-        await place.at_work(running)
+        await at_work(place, running)
         place.worker._deps.comfyui._process._process.kill()
         assert [(await place.answer(each))[0] for each in (running, waiting)] == ["done", "done"]
         await place.is_settled()
@@ -190,7 +195,7 @@ async def test_comfyui_that_is_killed_is_started_again_and_loses_no_task(tmp_pat
 async def test_worker_that_ends_gives_a_running_prompt_back(tmp_path, comfyui_command):
     async with site(tmp_path, **comfyui_command, node_classes=USED, drain_limit_s=0) as place:
         task_id = place.submit("comfyui-workflow", scaling(steps=60))
-        await place.at_work(task_id)
+        await at_work(place, task_id)
         place.worker.end("a test")
         await asyncio.wait_for(place.running, 60)
         await until(lambda: [kept.receives for kept in place.queue.kept.values()] == [0])
