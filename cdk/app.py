@@ -6,6 +6,7 @@ from backlot.operations import Lane
 from cdk.checkpoints import Checkpoints
 from cdk.config import Stage
 from cdk.gpu_models import Manifest
+from cdk.names import stack_prefix
 from cdk.stacks.api import ApiStack
 from cdk.stacks.gpu import GpuStack
 from cdk.stacks.models import ModelsStack
@@ -27,7 +28,7 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None, ma
     env = Environment(account=stage.account, region=stage.region)
 
     def named(name: str) -> str:
-        return f"backlot-{stage.name}-{name}"
+        return stack_prefix(stage) + name
 
     storage = StorageStack(app, named("storage"), stage=stage, env=env, description="Backlot: results and records")
     models = ModelsStack(

@@ -9,15 +9,16 @@ from cdk.config import Stage
 from cdk.doctor import content, deployment, quotas
 from cdk.doctor.account import AwsAccount
 from cdk.doctor.findings import Finding, Level, problem, warning, worst
-from cdk.doctor.lane import GpuLane, gpu_lane
+from cdk.doctor.lane import GpuLane
 from cdk.doctor.machine import this_machine
 from cdk.doctor.port import Account, Machine, Unanswered, Unreachable
+from cdk.gpu_models import Manifest
 from cdk.stages import StageUnknown, stage_named
 
 Check = Callable[[Account], Iterable[Finding]]
 
 
-def checks(stage: Stage, lane: GpuLane | None) -> list[Check]:
+def checks(stage: Stage, lane: GpuLane) -> list[Check]:
     """Return what is asked of the account, in the order in which it is told."""
     everywhere = (
         deployment.credentials,
@@ -31,9 +32,8 @@ def checks(stage: Stage, lane: GpuLane | None) -> list[Check]:
     found: list[Check] = [partial(check, stage) for check in everywhere]
     if not stage.emulated:
         found.append(partial(quotas.model_endpoints, stage))
-        if lane is not None:
-            found += [partial(quotas.gpu_hosts, lane), partial(quotas.network, stage, lane)]
-            found.append(partial(content.gpu_models, stage, lane))
+        found += [partial(quotas.gpu_hosts, lane), partial(quotas.network, stage, lane)]
+        found.append(partial(content.gpu_models, stage, lane))
     return found
 
 
@@ -45,7 +45,7 @@ def diagnose(stage: Stage, machine: Machine, find: Callable[[Stage], Account]) -
         machine: that deploys.
         find: finds the account.
     """
-    lane = gpu_lane(stage)
+    lane = GpuLane.of(stage, Manifest.read())
     yield from deployment.programs(stage, machine, lane)
     yield from deployment.settings(stage)
     try:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from backlot.aws.secrets import variable
 from backlot.operations import catalogue
 from backlot.providers.mask_assets import MaskAssets
-from cdk.checkpoints import Checkpoints, weights_prefix
+from cdk.checkpoints import MODEL_PREFIX, Checkpoints, weights_prefix
 from cdk.config import Stage
 from cdk.doctor.findings import Finding, ok, problem, warning
 from cdk.doctor.lane import GpuLane
 from cdk.doctor.port import Account
+from cdk.gpu_models import COMFYUI
 from cdk.names import bucket_name, secrets_prefix
 
 
@@ -54,18 +55,17 @@ def checkpoints(stage: Stage, account: Account) -> Iterator[Finding]:
 
 def gpu_models(stage: Stage, lane: GpuLane, account: Account) -> Iterator[Finding]:
     """Look whether the GPU lane's published models lie in the bucket, with their sizes."""
-    if not lane.files:
+    if not lane.sizes:
         return
     bucket = bucket_name(stage, account.number, account.region)
-    prefix = "/".join(lane.files[0].key.split("/")[:2]) + "/"
-    there = account.sizes(bucket, prefix) if account.has_bucket(bucket) else {}
-    wrong = [file for file in lane.files if there.get(file.key) != file.size_bytes]
-    for file in wrong:
-        size = there.get(file.key)
+    there = account.sizes(bucket, f"{MODEL_PREFIX}{COMFYUI}/") if account.has_bucket(bucket) else {}
+    wrong = [key for key, size_bytes in lane.sizes.items() if there.get(key) != size_bytes]
+    for key in wrong:
+        size = there.get(key)
         is_there = "is not there" if size is None else f"has {size} bytes"
         yield problem(
-            f"s3://{bucket}/{file.key} {is_there}, containers/comfyui/models.yaml says {file.size_bytes} bytes",
-            f"make publish-gpu-model STAGE={stage.name} FILE={file.key.rsplit('/', 1)[-1]}",
+            f"s3://{bucket}/{key} {is_there}, containers/comfyui/models.yaml says {lane.sizes[key]} bytes",
+            f"make publish-gpu-model STAGE={stage.name} FILE={key.rsplit('/', 1)[-1]}",
         )
     if not wrong:
-        yield ok(f"{len(lane.files)} models of the GPU lane lie in the bucket")
+        yield ok(f"{len(lane.sizes)} models of the GPU lane lie in the bucket")

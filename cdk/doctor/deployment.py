@@ -16,7 +16,7 @@ BOOTSTRAP_VERSION = 6
 NODE = 20
 
 
-def programs(stage: Stage, machine: Machine, lane: GpuLane | None) -> Iterator[Finding]:
+def programs(stage: Stage, machine: Machine, lane: GpuLane) -> Iterator[Finding]:
     """Look for what `make deploy` runs."""
     if machine.node is None:
         yield problem("there is no Node.js", f"install version {NODE} or later", "nodejs.org")
@@ -26,7 +26,7 @@ def programs(stage: Stage, machine: Machine, lane: GpuLane | None) -> Iterator[F
         yield ok(f"Node.js {machine.node}")
     if not machine.cdk:
         yield problem("the CDK's command is not installed", "install it", "make setup")
-    hosted = sorted(Checkpoints.read().of(stage)) + (["the GPU lane"] if lane and not lane.unpublished else [])
+    hosted = sorted(Checkpoints.read().of(stage)) + ([] if lane.unpublished else ["the GPU lane"])
     if not hosted:
         yield ok("no image has to be built, so that Docker is not needed")
     elif machine.docker:

@@ -38,20 +38,21 @@ def gpu_hosts(lane: GpuLane, account: Account) -> Iterator[Finding]:
             f"the GPU lane has no hosts as long as models are not published: {', '.join(lane.unpublished)}",
             "make publish-gpu-model",
         )
-    zones = account.zones(lane.instance_types)
-    nowhere = [name for name in lane.instance_types if not zones[name]]
+    gpu = lane.gpu
+    zones = account.zones(gpu.instance_types)
+    nowhere = [name for name in gpu.instance_types if not zones[name]]
     everywhere = {zone for each in zones.values() for zone in each}
-    if len(nowhere) == len(lane.instance_types):
+    if len(nowhere) == len(gpu.instance_types):
         yield problem(f"{account.region} offers none of {', '.join(nowhere)}", "choose others in gpu.instance_types")
         return
     if nowhere:
         yield warning(f"{account.region} does not offer {', '.join(nowhere)}", "choose others in gpu.instance_types")
-    if len(everywhere) < lane.zones:
-        yield warning(f"hosts are offered in {len(everywhere)} zones, {lane.zones} are wanted", "lower gpu.zones")
+    if len(everywhere) < gpu.zones:
+        yield warning(f"hosts are offered in {len(everywhere)} zones, {gpu.zones} are wanted", "lower gpu.zones")
     else:
         yield ok(f"hosts are offered in {', '.join(sorted(everywhere))}")
-    vcpus = account.vcpus([name for name in lane.instance_types if name not in nowhere])
-    for code, workers in ((SPOT_VCPUS, lane.spot), (ON_DEMAND_VCPUS, lane.on_demand)):
+    vcpus = account.vcpus([name for name in gpu.instance_types if name not in nowhere])
+    for code, workers in ((SPOT_VCPUS, gpu.max_spot), (ON_DEMAND_VCPUS, gpu.max_on_demand)):
         if workers and vcpus:
             yield _vcpus(account, account.quota("ec2", code), workers, min(vcpus.values()), max(vcpus.values()))
     if not account.has_role(_SPOT_ROLE):

@@ -10,8 +10,8 @@ from cdk.checkpoints import CHECKPOINTS, Checkpoint, Checkpoints
 from cdk.config import Stage
 from cdk.publishing.bucket import ModelBucket
 from cdk.publishing.errors import NotPublished
-from cdk.publishing.stages import stage_called
 from cdk.publishing.weights import MODELS_PYTHON, Weights
+from cdk.stages import StageUnknown, stage_named
 
 
 def publish(
@@ -67,11 +67,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--weights", required=True)
     given = parser.parse_args(arguments)
     try:
-        stage = stage_called(given.stage)
+        stage = stage_named(given.stage)
         if not given.model or not given.weights:
             raise NotPublished("say which: make publish-model MODEL=schp WEIGHTS=path STAGE=dev")
         publish(stage, given.model, Path(given.weights))
-    except NotPublished as error:
+    except (NotPublished, StageUnknown) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
     return 0

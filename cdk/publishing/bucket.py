@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from cdk.checkpoints import weights_prefix
 from cdk.config import Stage
+from cdk.names import stack_prefix
 from cdk.publishing.errors import NotPublished
 from cdk.publishing.weights import File, Weights
 
@@ -85,7 +86,7 @@ def bucket_name(cloudformation: Any, stage: Stage) -> str:
     Raises:
         NotPublished: the stage is not deployed, or CloudFormation cannot be asked.
     """
-    stack = f"backlot-{stage.name}-storage"
+    stack = f"{stack_prefix(stage)}storage"
     with _explained(f"the stack {stack} cannot be looked at"):
         try:
             (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]

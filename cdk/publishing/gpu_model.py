@@ -10,8 +10,8 @@ from cdk.config import Stage
 from cdk.gpu_models import COMFYUI, MANIFEST, Manifest, PublishedFile
 from cdk.publishing.bucket import ModelBucket
 from cdk.publishing.errors import NotPublished
-from cdk.publishing.stages import stage_called
 from cdk.publishing.weights import Weights
+from cdk.stages import StageUnknown, stage_named
 
 #: Longest header of a safetensors file, bytes. Source: the format's own description, read 2026-11-21.
 MAX_HEADER_BYTES = 100_000_000
@@ -88,11 +88,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--file", required=True)
     given = parser.parse_args(arguments)
     try:
-        stage = stage_called(given.stage)
+        stage = stage_named(given.stage)
         if not given.file:
             raise NotPublished("say which: make publish-gpu-model FILE=path STAGE=dev")
         publish(stage, Path(given.file))
-    except NotPublished as error:
+    except (NotPublished, StageUnknown) as error:
         print(f"not published: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,35 +1,28 @@
 """What the doctor finds, and what it says to do."""
 
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 
 from cdk.checkpoints import Checkpoint, Checkpoints
-from cdk.config import DEV, PROD, Alarms, Worker
+from cdk.config import DEV, PROD, Alarms, Gpu, Worker
 from cdk.doctor import __main__ as command
 from cdk.doctor import content, deployment, quotas
 from cdk.doctor.__main__ import diagnose
 from cdk.doctor.account import AwsAccount
 from cdk.doctor.findings import Finding, Level, ok, problem, warning, worst
-from cdk.doctor.lane import GpuLane, ModelFile, gpu_lane
+from cdk.doctor.lane import GpuLane
 from cdk.doctor.port import Machine, Quota, Unanswered, Unreachable
+from cdk.gpu_models import Manifest, PublishedFile
 from tests.unit.aws_answers import answering, heard, unreachable
 
 MACHINE = Machine(node="22.11.0", docker=True, cdk=True)
 SHA256 = "5c" * 32
 VERSION = "v" * 32
-LANE = GpuLane(
-    instance_types=("g6e.xlarge", "g6.4xlarge"),
-    spot=4,
-    on_demand=1,
-    zones=2,
-    files=(ModelFile("models/comfyui/aa/unet.safetensors", 19), ModelFile("models/comfyui/bb/vae.safetensors", 2)),
-    unpublished=(),
-)
-NOTHING_PUBLISHED = GpuLane(LANE.instance_types, 4, 1, 2, (), ("unet.safetensors", "vae.safetensors"))
+GPU = Gpu(instance_types=("g6e.xlarge", "g6.4xlarge"), max_spot=4, max_on_demand=1, zones=2)
+LANE = GpuLane(GPU, {"models/comfyui/aa/unet.safetensors": 19, "models/comfyui/bb/vae.safetensors": 2}, ())
+NOTHING_PUBLISHED = GpuLane(GPU, {}, ("unet.safetensors", "vae.safetensors"))
 
 
 @dataclass
@@ -137,17 +130,17 @@ def test_worst_finding_counts(findings, level):
     ],
 )
 def test_missing_program_is_a_problem(machine, said):
-    problems = [each for each in deployment.programs(DEV, machine, None) if each.level is Level.PROBLEM]
+    problems = [each for each in deployment.programs(DEV, machine, NOTHING_PUBLISHED) if each.level is Level.PROBLEM]
     assert the_one(problems).what == said
 
 
 def test_docker_is_needed_only_where_an_image_is(published):
     without = Machine("22.0.0", docker=False, cdk=True)
-    assert Level.PROBLEM not in levels(deployment.programs(PROD, without, None))
     assert Level.PROBLEM not in levels(deployment.programs(PROD, without, NOTHING_PUBLISHED))
     found = [each.what for each in deployment.programs(PROD, without, LANE) if each.level is Level.PROBLEM]
     assert found == ["Docker does not answer, and the GPU lane need an image"]
-    assert "schp" in next(each.what for each in deployment.programs(DEV, without, None) if each.level is Level.PROBLEM)
+    found = [each.what for each in deployment.programs(DEV, without, NOTHING_PUBLISHED) if each.level is Level.PROBLEM]
+    assert found == ["Docker does not answer, and schp need an image"]
     assert Level.PROBLEM not in levels(deployment.programs(DEV, MACHINE, LANE))
 
 
@@ -259,10 +252,9 @@ def test_model_of_the_gpu_lane_must_lie_in_the_bucket_with_its_size(objects, sai
 
 
 def test_models_of_the_gpu_lane_that_lie_there_are_well():
-    sizes = {file.key: file.size_bytes for file in LANE.files}
-    account = Memory(buckets={"short-drama-assets-dev-1-us-east-1"}, objects=sizes)
+    account = Memory(buckets={"short-drama-assets-dev-1-us-east-1"}, objects=dict(LANE.sizes))
     assert the_one(content.gpu_models(DEV, LANE, account)) == ok("2 models of the GPU lane lie in the bucket")
-    assert levels(content.gpu_models(DEV, LANE, Memory(objects=sizes))) == [Level.PROBLEM] * 2
+    assert levels(content.gpu_models(DEV, LANE, Memory(objects=dict(LANE.sizes)))) == [Level.PROBLEM] * 2
     assert list(content.gpu_models(DEV, NOTHING_PUBLISHED, account)) == []
 
 
@@ -293,7 +285,7 @@ def test_on_demand_quota_is_asked_for_what_stands_behind_spot():
     account = Memory(limits={quotas.ON_DEMAND_VCPUS: 0})
     finding = next(each for each in quotas.gpu_hosts(LANE, account) if quotas.ON_DEMAND_VCPUS in each.what)
     assert "--quota-code L-DB2E81BA --desired-value 16" in finding.do
-    spot_only = GpuLane(LANE.instance_types, 4, 0, 2, LANE.files, ())
+    spot_only = GpuLane(GPU.model_copy(update={"max_on_demand": 0}), LANE.sizes, ())
     assert not any(quotas.ON_DEMAND_VCPUS in each.what for each in quotas.gpu_hosts(spot_only, account))
 
 
@@ -371,23 +363,16 @@ def test_model_without_a_checkpoint_is_told():
     assert (finding.level, finding.do) == (Level.WARNING, "make publish-model MODEL=schp STAGE=dev")
 
 
-def test_stage_without_a_gpu_lane_needs_none():
-    assert gpu_lane(SimpleNamespace(name="dev")) is None
-
-
-def test_lane_is_that_of_the_stage_and_the_manifest(monkeypatch):
-    here = {"key": "models/comfyui/aa/unet.safetensors", "size_bytes": 19}
-    models = [
-        SimpleNamespace(name="unet.safetensors", published={"dev": ...}, of=lambda _: here),
-        SimpleNamespace(name="vae.safetensors", published={"prod": ...}),
-    ]
-    manifest = SimpleNamespace(root=models, missing=lambda _: ["vae.safetensors"])
-    module = SimpleNamespace(Manifest=SimpleNamespace(read=lambda: manifest))
-    monkeypatch.setitem(sys.modules, "cdk.gpu_models", module)
-    gpu = SimpleNamespace(instance_types=("g6e.xlarge",), max_spot=4, max_on_demand=1, zones=2)
-    assert gpu_lane(SimpleNamespace(name="dev", gpu=gpu)) == GpuLane(
-        ("g6e.xlarge",), 4, 1, 2, (ModelFile("models/comfyui/aa/unet.safetensors", 19),), ("vae.safetensors",)
+def test_lane_is_that_of_the_stage_and_the_manifest():
+    manifest = Manifest.model_validate(
+        [
+            {"name": "unet.safetensors", "folder": "diffusion_models", "about": "a model"},
+            {"name": "vae.safetensors", "folder": "vae", "about": "its VAE"},
+        ]
     )
+    manifest = manifest.with_file("dev", "unet.safetensors", PublishedFile(size_bytes=19, sha256=SHA256))
+    sizes = {f"models/comfyui/{SHA256}/unet.safetensors": 19}
+    assert GpuLane.of(DEV, manifest) == GpuLane(DEV.gpu, sizes, ("vae.safetensors",))
 
 
 def test_question_that_is_not_answered_does_not_hide_the_others():
