@@ -39,10 +39,21 @@ CONTENTS = (
 #: ComfyUI's folder of models, inputs and outputs, and where it is installed; as in the Dockerfile.
 COMFYUI_FOLDER, COMFYUI_CODE = "/data", "/opt/comfyui"
 
-#: ComfyUI listens on loopback only. Metadata would put prompts and graphs into pictures that the CDN serves; API nodes
-#: would spend somebody's money at other providers. Previews are made at each step; who wants none throws them away.
+#: Where ECS tells a container its credentials, and what it may ask of its agent; the worker's business alone.
+ECS_VARIABLES = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "ECS_AGENT_URI",
+    "ECS_CONTAINER_METADATA_URI",
+    "ECS_CONTAINER_METADATA_URI_V4",
+)
+
+#: ComfyUI and its custom nodes are not told the way to the task's credentials, and AWS' libraries in them do not turn
+#: to the host's instead. ComfyUI listens on loopback only. Metadata would put prompts and graphs into pictures that the
+#: CDN serves; API nodes would spend somebody's money at other providers. Previews are made at each step; who wants none
+#: throws them away.
 COMFYUI_COMMAND = (
-    f"python {COMFYUI_CODE}/main.py --listen 127.0.0.1 --port 8188 --base-directory {COMFYUI_FOLDER}"
+    f"env {' '.join(f'-u {name}' for name in ECS_VARIABLES)} AWS_EC2_METADATA_DISABLED=true"
+    f" python {COMFYUI_CODE}/main.py --listen 127.0.0.1 --port 8188 --base-directory {COMFYUI_FOLDER}"
     f" --front-end-root {COMFYUI_CODE}/no-front-end --database-url sqlite:///:memory: --disable-auto-launch"
     " --disable-api-nodes --disable-metadata --preview-method auto --log-stdout"
 )

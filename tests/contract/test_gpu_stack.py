@@ -1,7 +1,10 @@
 """The GPU lane's stack: hosts, services and scaling by the configuration's numbers, and nothing on the emulator."""
 
 import json
+import os
 import re
+import shlex
+import subprocess
 from itertools import pairwise
 
 import pytest
@@ -338,6 +341,22 @@ def test_comfyui_listens_on_loopback_shows_previews_and_tells_nothing():
     given = dict(pairwise(words))
     assert (given["--listen"], given["--preview-method"]) == ("127.0.0.1", "auto")
     assert {"--disable-metadata", "--disable-api-nodes"} <= set(words)
+
+
+def test_comfyui_is_told_the_way_to_no_credentials():
+    told_by_ecs = dict.fromkeys(
+        (
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "ECS_AGENT_URI",
+            "ECS_CONTAINER_METADATA_URI",
+            "ECS_CONTAINER_METADATA_URI_V4",
+        ),
+        "somewhere",
+    )
+    prefix = shlex.split(COMFYUI_COMMAND[: COMFYUI_COMMAND.index(" python ")])
+    kept = {"PATH": os.defpath, "AWS_DEFAULT_REGION": "us-east-1"}
+    seen = subprocess.run([*prefix, "env"], env=told_by_ecs | kept, capture_output=True, text=True, check=True).stdout
+    assert dict(line.split("=", 1) for line in seen.splitlines()) == kept | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def test_spot_workers_follow_the_backlog_of_each(odd):
