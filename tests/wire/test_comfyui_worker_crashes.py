@@ -12,6 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 from backlot.clock import now_ms
 from backlot.steps import Holder
 from backlot.tasks import Status
+from containers.comfyui.worker.host import TaskProtection
 from containers.comfyui.worker.readiness import served
 from tests.wire.gpu_lane import EDIT, ComfyuiServer, Site, in_loop, inverted, site, until
 
@@ -246,6 +247,10 @@ async def test_end_gives_back_what_takes_longer_than_the_limit(tmp_path):
         assert (await place.answer(task_id))[0] == "done"
 
 
+#: What ECS is asked.
+PROTECTED, FREE = {"ProtectionEnabled": True, "ExpiresInMinutes": 15}, {"ProtectionEnabled": False}
+
+
 class Host:
     """What the worker asks of its host: instance metadata, and ECS's agent."""
 
@@ -303,7 +308,56 @@ async def test_task_is_protected_while_it_works(tmp_path, monkeypatch):
         await place.answer(place.submit("qwen-image-edit", EDIT | {"steps": 10}))
         await until(lambda: len(host.asked) == 2)
     await host.stop()
-    assert host.asked == [{"ProtectionEnabled": True, "ExpiresInMinutes": 15}, {"ProtectionEnabled": False}]
+    assert host.asked == [PROTECTED, FREE]
+
+
+async def said_at(*looks: tuple[float, bool]) -> list[tuple[float, dict[str, Any]]]:
+    """Return what ECS is asked, and when, if the worker is looked at then: seconds, and whether it is busy."""
+    host, now, said = Host(), 0.0, []
+    url = await host.start()
+    async with aiohttp.ClientSession() as http:
+        protection = TaskProtection(http, url, clock=lambda: now)
+        for now, is_busy in looks:
+            await protection.look(is_busy=is_busy)
+            said += [(now, each) for each in host.asked]
+            host.asked.clear()
+    await host.stop()
+    return said
+
+
+@in_loop
+async def test_worker_that_is_always_busy_is_let_go_of_for_a_minute_each_half_hour():
+    said = await said_at(*((second, True) for second in range(0, 3721, 20)))
+    assert [second for second, each in said if each == FREE] == [1800, 3660]
+    assert [second for second, each in said if each == PROTECTED] == [
+        *range(0, 1800, 320),
+        *range(1860, 3660, 320),
+        3720,
+    ]
+
+
+@in_loop
+async def test_short_pauses_do_not_put_off_the_minute_without_protection():
+    pause = [(1200, False), (1210, True)]
+    assert await said_at((0, True), *pause, (1799, True), (1800, True), (1859, True), (1860, True)) == [
+        (0, PROTECTED),
+        (1200, FREE),
+        (1210, PROTECTED),
+        (1799, PROTECTED),
+        (1800, FREE),
+        (1860, PROTECTED),
+    ]
+
+
+@in_loop
+async def test_idle_minute_begins_a_new_half_hour():
+    assert await said_at((0, True), (1700, False), (1760, True), (1800, True), (3559, True), (3560, True)) == [
+        (0, PROTECTED),
+        (1700, FREE),
+        (1760, PROTECTED),
+        (3559, PROTECTED),
+        (3560, FREE),
+    ]
 
 
 @in_loop

@@ -1,6 +1,7 @@
 """The host's side: EC2's notice that a spot instance ends, and ECS's promise not to stop a task that works."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,10 @@ _TOKEN_TTL_S, _TOKEN_USE_S = 21_600, 18_000
 #: For how long protection is asked, minutes; after how long it is asked for again, and how often that is looked at,
 #: seconds.
 _PROTECTED_MINUTES, _PROTECT_AGAIN_S, _PROTECTION_LOOK_S = 15, 300.0, 2.0
+
+#: After how long at a stretch a task at work is let go of, and for how long, seconds: ECS stops no task of an older
+#: deployment before, and there may always be work. Shorter pauses, which ECS may miss, are part of the stretch.
+_STRETCH_S, _LAPSE_S = 1800.0, 60.0
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
@@ -65,30 +70,50 @@ class SpotNotice:
 
 
 class TaskProtection:
-    """Asks ECS not to stop this task when it scales in, while it works.
+    """Asks ECS not to stop this task when it scales in, while it works; not for ever, or a deployment would never end.
 
     Args:
         http: of whoever closes it.
         agent_url: of the container agent; empty outside ECS.
+        clock: seconds that only grow.
 
     Source: AWS's guide to ECS, "Task scale-in protection endpoint", read 2026-11-21.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, agent_url: str) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, agent_url: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._http = http
         self._agent_url = agent_url
+        self._clock = clock
+        #: None while it is protected.
+        self._free_since: float | None = -math.inf
+        self._stretch_since = self._asked = -math.inf
 
     async def keep(self, is_busy: Callable[[], bool]) -> None:
         """Protect the task while it is busy, and let go of it when it is not; until cancelled."""
-        asked: float | None = None
         while self._agent_url:
-            if is_busy() and (asked is None or time.monotonic() - asked > _PROTECT_AGAIN_S):
-                await self._ask({"ProtectionEnabled": True, "ExpiresInMinutes": _PROTECTED_MINUTES})
-                asked = time.monotonic()
-            elif not is_busy() and asked is not None:
-                await self._ask({"ProtectionEnabled": False})
-                asked = None
+            await self.look(is_busy=is_busy())
             await asyncio.sleep(_PROTECTION_LOOK_S)
+
+    async def look(self, *, is_busy: bool) -> None:
+        """Protect the task, let go of it, or leave it as it is."""
+        now = self._clock()
+        if self._free_since is None:
+            if not is_busy or now - self._stretch_since >= _STRETCH_S:
+                await self._ask({"ProtectionEnabled": False})
+                self._free_since = now
+            elif now - self._asked > _PROTECT_AGAIN_S:
+                await self._protect(now)
+        elif is_busy:
+            if now - self._free_since >= _LAPSE_S:
+                self._stretch_since = now
+            if now - self._stretch_since < _STRETCH_S:
+                await self._protect(now)
+
+    async def _protect(self, now: float) -> None:
+        await self._ask({"ProtectionEnabled": True, "ExpiresInMinutes": _PROTECTED_MINUTES})
+        self._free_since, self._asked = None, now
 
     async def _ask(self, body: dict[str, object]) -> None:
         try:
