@@ -23,6 +23,7 @@ from aiohttp.typedefs import Handler, Middleware
 from local.stand_ins.comfyui import schemas
 from local.stand_ins.comfyui.execution import Execution
 from local.stand_ins.comfyui.files import Folders
+from local.stand_ins.comfyui.nodes import CLASSES
 from local.stand_ins.comfyui.pictures import Pictures
 from local.stand_ins.comfyui.prompts import FAULT, Prompts
 from local.stand_ins.comfyui.records import Records, Settings
@@ -45,7 +46,8 @@ def application(folder: Path, settings: Settings, *, protocol: str = "0.3") -> w
         protocol: a key of `VERSIONS`.
     """
     is_new = protocol == "0.33"
-    faults, records, folders, classes = Faults(), Records(settings), Folders(folder), schemas.load(is_new=is_new)
+    faults, records, folders = Faults(), Records(settings), Folders(folder)
+    classes = schemas.load(CLASSES, is_new=is_new)
     execution = Execution(classes, folders, faults, records, is_new=is_new)
     validator = Validator(classes, folders, is_new=is_new)
     about = _About(classes, folders, VERSIONS[protocol])

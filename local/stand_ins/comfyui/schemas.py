@@ -1,31 +1,25 @@
-"""Node classes as `GET /object_info` shows them, and the model files that the loaders list."""
+"""Node classes as `GET /object_info` shows them, and the model files that the loaders list.
+
+They are the packaged classes of ComfyUI 0.3.64, of which only those parts are left that Backlot reads, and the
+tooltips, which ComfyUI repeats where it refuses a value. What a front end shows besides is not answered.
+"""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-_HERE = Path(__file__).parent
+from cdk.gpu_models import Folder, Manifest
 
-#: Answers of a real ComfyUI 0.3.64 without models, and more of its classes.
-SOURCES = (_HERE / "object_info.json", _HERE / "more_object_info.json")
+_TOOLTIPS = Path(__file__).with_name("tooltips.json")
 
-#: What lies in the folders of models: the files of our workflows and those of ComfyUI's own templates.
-MODELS = {
-    "checkpoints": ["Qwen-Rapid-AIO-NSFW-v11.safetensors", "Qwen-Rapid-AIO-SFW-v11.safetensors"],
-    "diffusion_models": [
-        "Qwen-Image-Edit-2509_fp8_e4m3fn.safetensors",
-        "qwen_image_edit_2509_fp8_e4m3fn.safetensors",
-    ],
-    "loras": [
-        "Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors",
-        "Qwen-Image-Edit-2509-Lightning-8steps-V1.0-bf16.safetensors",
-        "Qwen-Image-Lightning-8steps-V1.1.safetensors",
-        "镜头转换.safetensors",
-    ],
-    "text_encoders": ["qwen_2.5_vl_7b.safetensors", "qwen_2.5_vl_7b_fp8_scaled.safetensors"],
-    "vae": ["qwen_image_vae.safetensors"],
+#: What lies in the folders of models: the files that the lane publishes.
+MODELS: dict[str, list[str]] = {
+    folder: sorted(model.name for model in Manifest.read().root if model.folder == folder)
+    for folder in get_args(Folder)
 }
 
 #: Which field of which loader lists which folder.
@@ -87,22 +81,26 @@ class NodeClass:
         return bool(self.info["output_node"])
 
 
-def load(*, is_new: bool) -> dict[str, NodeClass]:
-    """Return all classes, the loaders with the models that they find.
+def load(names: Collection[str], *, is_new: bool) -> dict[str, NodeClass]:
+    """Return classes, the loaders with the models that they find.
 
     Args:
+        names: of the classes.
         is_new: whether as in 0.33, or as in 0.3.64.
     """
-    classes: dict[str, Any] = {}
-    for source in SOURCES:
-        classes |= json.loads(source.read_text())
+    packaged = json.loads((files("backlot.comfyui") / "object_info.json").read_text("utf-8"))
+    classes = {name: packaged[name] for name in packaged if name in names}
+    for name, tooltips in json.loads(_TOOLTIPS.read_text("utf-8")).items():
+        inputs = classes[name]["input"]
+        for field, tooltip in tooltips.items():
+            _, options = inputs["required"].get(field) or inputs["optional"][field]
+            options["tooltip"] = tooltip
     if is_new:
         classes["CFGNorm"]["input"]["optional"] = {"pre_cfg": ["BOOLEAN", {"default": False}]}
         for name in ("PreviewImage", "SaveAnimatedWEBP", "SaveImage"):
-            classes[name] |= {"output": ["IMAGE"], "output_is_list": [False], "output_name": ["IMAGE"]}
+            classes[name]["output"] = ["IMAGE"]
     for (name, field), folder in LOADERS.items():
-        listed = classes[name]["input"]["required"][field]
-        listed[0] = [*MODELS[folder], *listed[0]]
+        classes[name]["input"]["required"][field][0] = MODELS[folder]
     return {name: NodeClass(info) for name, info in classes.items()}
 
 

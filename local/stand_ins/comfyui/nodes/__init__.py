@@ -17,7 +17,10 @@ SAMPLERS = {"KSampler"}
 
 _PURE: Mapping[str, Callable[..., tuple[Any, ...]]] = {**images.NODES, **masks.NODES, **models.NODES, **sounds.NODES}
 
-__all__ = ["SAMPLERS", "Job", "run_node"]
+#: All classes.
+CLASSES = {*SAMPLERS, *stores.NODES, *_PURE}
+
+__all__ = ["CLASSES", "SAMPLERS", "Job", "run_node"]
 
 
 async def run_node(class_type: str, job: Job, inputs: dict[str, Any]) -> Made:
