@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import httpx
 
-from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy, read_outputs
+from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
 from local.gpu_lane import await_gpu_worker, gpu_worker, start_gpu_worker
@@ -55,12 +55,6 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
     connect_endpoint(place, outputs, SCHP)
     await_gpu_worker(place)
     return outputs
-
-
-def standing(place: Place) -> Outputs | None:
-    """Return the outputs of what stands, None if something does not."""
-    processes = (emulator(place), stand_ins(place), model_server(place, SCHP), gpu_worker(place), front_door(place))
-    return read_outputs(place) if all(process.is_running for process in processes) else None
 
 
 def down(place: Place) -> None:
