@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from backlot.errors import error_class
-from backlot.gpu_backlog import LaneLoad
+from backlot.gpu_load import LaneLoad
 from backlot.tasks import Status, Task
 
 NAMESPACE = "Backlot"
@@ -21,7 +21,8 @@ QUEUE_TIME, PROCESSING_TIME, PROVIDER_COST = "QueueTime", "ProcessingTime", "Pro
 GPU_PROMPT_SECONDS, GPU_JOBS_DONE = "GpuPromptSeconds", "GpuJobsDone"
 GPU_BUSY_SHARE, GPU_CRASHES = "GpuBusyShare", "GpuCrashes"
 GPU_BACKLOG, GPU_BACKLOG_PER_WORKER = "GpuBacklogSeconds", "GpuBacklogSecondsPerWorker"
-GPU_BACKLOG_WITHOUT_WORKERS, GPU_WORKERS = "GpuBacklogWithoutWorkers", "GpuWorkers"
+GPU_BACKLOG_WITHOUT_WORKERS, GPU_LOAD = "GpuBacklogWithoutWorkers", "GpuLoad"
+GPU_WORKERS, GPU_WORKERS_NEEDED = "GpuWorkers", "GpuWorkersNeeded"
 GPU_SPOT_MISSING, GPU_SPOT_SHORTFALL = "GpuSpotMissing", "GpuSpotShortfall"
 
 
@@ -87,8 +88,10 @@ class GpuLaneMetrics:
             {
                 GPU_BACKLOG: (MetricUnit.Seconds, load.backlog_s),
                 GPU_BACKLOG_PER_WORKER: (MetricUnit.Seconds, load.per_worker_s),
-                GPU_BACKLOG_WITHOUT_WORKERS: (MetricUnit.Seconds, load.without_workers_s),
+                GPU_BACKLOG_WITHOUT_WORKERS: (MetricUnit.Seconds, load.asleep_s),
+                GPU_LOAD: (MetricUnit.Percent, load.percent),
                 GPU_WORKERS: (MetricUnit.Count, load.workers),
+                GPU_WORKERS_NEEDED: (MetricUnit.Count, load.needed),
                 GPU_SPOT_MISSING: (MetricUnit.Count, load.spot_missing),
                 GPU_SPOT_SHORTFALL: (MetricUnit.Count, load.spot_shortfall),
             }
@@ -96,23 +99,52 @@ class GpuLaneMetrics:
 
     def prompt_s(self, now_ms: int) -> float | None:
         """Return the mean time of a task on the GPU within the last hour, seconds; None if there was none."""
-        points = self._points(GPU_PROMPT_SECONDS, now_ms, minutes=60, period_s=3600, statistics=["Sum", "SampleCount"])
+        points = self._own(GPU_PROMPT_SECONDS, now_ms, minutes=60, period_s=3600, statistics=["Sum", "SampleCount"])
         count = sum(point["SampleCount"] for point in points)
         return sum(point["Sum"] for point in points) / count if count else None
 
     def spot_missing(self, now_ms: int, minutes: int) -> list[int]:
-        """Return how many spot workers were missing in each of the last minutes, the newest last."""
-        points = self._points(GPU_SPOT_MISSING, now_ms, minutes=minutes, period_s=60, statistics=["Minimum"])
+        """Return how many spot instances were missing in each of the last minutes, the newest last."""
+        points = self._own(GPU_SPOT_MISSING, now_ms, minutes=minutes, period_s=60, statistics=["Minimum"])
         return [int(point["Minimum"]) for point in sorted(points, key=lambda point: point["Timestamp"])]
 
-    def _points(
+    def sent(self, queue: str, now_ms: int, minutes: int) -> int:
+        """Return how many messages were sent to a queue of this name within the last minutes, as SQS counts them."""
+        points = self._points(
+            "AWS/SQS",
+            "NumberOfMessagesSent",
+            {"QueueName": queue},
+            now_ms,
+            minutes=minutes,
+            period_s=60 * minutes,
+            statistics=["Sum"],
+        )
+        return int(sum(point["Sum"] for point in points))
+
+    def _own(
         self, name: str, now_ms: int, *, minutes: int, period_s: int, statistics: list[str]
+    ) -> list[dict[str, Any]]:
+        dimensions = {"service": str(EphemeralMetrics(namespace=NAMESPACE).service)}
+        return self._points(
+            NAMESPACE, name, dimensions, now_ms, minutes=minutes, period_s=period_s, statistics=statistics
+        )
+
+    def _points(
+        self,
+        namespace: str,
+        name: str,
+        dimensions: dict[str, str],
+        now_ms: int,
+        *,
+        minutes: int,
+        period_s: int,
+        statistics: list[str],
     ) -> list[dict[str, Any]]:
         end = datetime.fromtimestamp(now_ms / 1000, UTC)
         answer = self._client.get_metric_statistics(
-            Namespace=NAMESPACE,
+            Namespace=namespace,
             MetricName=name,
-            Dimensions=[{"Name": "service", "Value": str(EphemeralMetrics(namespace=NAMESPACE).service)}],
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
             StartTime=end - timedelta(minutes=minutes),
             EndTime=end,
             Period=period_s,

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import simpy
 
+from backlot.gpu_load import Reading
 from cdk.capacity.fleet import Instance, Service
 from cdk.capacity.market import Host, Market
 from cdk.capacity.outcome import Outcome
-from cdk.capacity.scaling import OnDemandScaling, Policy, Reading, SpotScaling
+from cdk.capacity.scaling import Minute, OnDemandScaling, Policy, SpotScaling
 from cdk.capacity.workload import Workload, lognormal
 
 _MINUTE_S = 60.0
@@ -177,23 +178,27 @@ class Lane:
             self._follow(self._spot)
             self._follow(self._on_demand)
 
-    def _read(self) -> Reading:
+    def _read(self) -> Minute:
         done = sum(count for count, _ in self._recent)
         mean_s = sum(work_s for _, work_s in self._recent) / done if done else self._policy.default_prompt_s
         self._recent.append((0, 0.0))
         booting_too = len(self._spot.workers) + len(self._on_demand.workers)
         self._trace.append((self._env.now, len(self._queue), self._running, booting_too))
-        spot = self._spot.workers
-        there = len(spot) if self._policy.shortfall == "instances" else sum(each.is_running for each in spot)
+        spot = sum(each.is_running for each in self._spot.workers)
+        there = len(self._spot.workers) if self._policy.shortfall == "instances" else spot
         prepared = min(len(self._queue), self._at_work)
         since_s = self._env.now - _MINUTE_S * self._policy.arrivals_min
         first, last = np.searchsorted(self._workload.arrival_s, [since_s, self._env.now])
-        return Reading(
-            visible=len(self._queue) - prepared,
-            in_flight=self._at_work + prepared,
-            running=self._running,
+        lane = Reading(
             came=int(last - first),
+            messages=len(self._queue) + self._at_work,
             mean_s=mean_s,
+            spot=spot,
+            on_demand=self._running - spot,
+        )
+        return Minute(
+            lane,
+            visible=len(self._queue) - prepared,
             missing=max(0, self._spot.desired - there),
         )
 

@@ -9,6 +9,7 @@ from cdk.capacity.market import Host, Market
 from cdk.capacity.outcome import Outcome
 from cdk.capacity.scaling import Metric, Policy, Shortfall, Window
 from cdk.capacity.workload import Demand, Operation, draw
+from cdk.gpu_config import Gpu
 
 #: Nobody should wait longer, seconds; a configuration is good enough if so many do not.
 LIMIT_S, SHARE = 180.0, 0.95
@@ -23,6 +24,7 @@ OPERATIONS = (
 HOST = Host("g6e.xlarge")
 
 USUAL = Market()
+ROUGH = Market(interruptions_per_h=0.1, shortages_per_day=3, shortage_takes=0.5)
 
 #: What a task keeps a worker busy that takes tasks of all models as they come, seconds.
 MEAN_S = sum(each.share * (each.mean_s + HOST.switch_s * (1 - each.share)) for each in OPERATIONS)
@@ -81,7 +83,7 @@ class Setting:
 
     Args:
         label: of the line.
-        policy: how the lane scales; its `max_spot` is the scenario's.
+        policy: how the lane scales; how many workers there may be is the scenario's.
         host: what workers run on.
         market: how spot behaves.
         operations: what the tasks are.
@@ -151,8 +153,8 @@ def choose(rows: Sequence[Row]) -> Row | None:
     return min(good, key=lambda row: row.usd_per_1000, default=None)
 
 
-#: The stages' defaults; `max_spot` is the stage's own.
-CHOSEN = Policy(max_spot=1)
+#: The stages' defaults; how many workers there may be is the scenario's.
+CHOSEN = Policy.of(Gpu())
 
 
 def _metrics() -> list[Setting]:
@@ -203,7 +205,7 @@ def _spot() -> list[Setting]:
     markets = {
         "calm": Market(interruptions_per_h=0, shortages_per_day=0, shortage_takes=0),
         "usual": USUAL,
-        "rough": Market(interruptions_per_h=0.1, shortages_per_day=3, shortage_takes=0.5),
+        "rough": ROUGH,
     }
     ways: tuple[tuple[Shortfall, int], ...] = (
         ("instances", 3), ("instances", 5), ("instances", 10), ("workers", 8), ("workers", 12), ("workers", 20),
@@ -241,6 +243,20 @@ def _assumptions() -> list[Setting]:
     return [Setting("chosen", CHOSEN), *slower, *boots, *spare]
 
 
+def _margin() -> list[Setting]:
+    """Plan with more of a worker's time, and let what nobody has measured be worse than assumed."""
+    return [
+        Setting(f"{aim:.0%}, {name}", replace(CHOSEN, utilisation=aim), host, market, operations)
+        for aim in (0.7, 0.8)
+        for name, host, market, operations in (
+            ("as assumed", HOST, USUAL, OPERATIONS),
+            ("tasks take twice as long", HOST, USUAL, _slower(2.0)),
+            ("a host needs 600 s", replace(HOST, boot_s=600.0), USUAL, OPERATIONS),
+            ("rough spot", HOST, ROUGH, OPERATIONS),
+        )
+    ]
+
+
 def _slower(factor: float) -> tuple[Operation, ...]:
     return tuple(replace(each, mean_s=each.mean_s * factor) for each in OPERATIONS)
 
@@ -258,4 +274,5 @@ STUDIES: dict[str, Callable[[], list[Setting]]] = {
     "spot": _spot,
     "hosts": _hosts,
     "assumptions": _assumptions,
+    "margin": _margin,
 }

@@ -55,7 +55,7 @@ class GpuHosts(Construct):
         super().__init__(scope, construct_id)
         gpu = stage.gpu
         template = self._template(stage, network, cluster)
-        group = autoscaling.AutoScalingGroup(
+        self.group = autoscaling.AutoScalingGroup(
             self,
             "Group",
             vpc=network.vpc,
@@ -78,12 +78,12 @@ class GpuHosts(Construct):
                 ),
             ),
         )
-        accept(group, "the rule cannot read a list of types; the disk of their template is encrypted", "EC26")
-        accept(group, "hosts come and go with the work; alarms watch the work", "AS3")
+        accept(self.group, "the rule cannot read a list of types; the disk of their template is encrypted", "EC26")
+        accept(self.group, "hosts come and go with the work; alarms watch the work", "AS3")
         self.provider = ecs.AsgCapacityProvider(
             self,
             "Provider",
-            auto_scaling_group=group,
+            auto_scaling_group=self.group,
             enable_managed_scaling=True,
             enable_managed_termination_protection=True,
             enable_managed_draining=True,

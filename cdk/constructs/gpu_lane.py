@@ -86,6 +86,7 @@ class GpuLane(Construct):
             queue=queue,
             cluster=self.cluster.cluster_name,
             services=[SPOT_SERVICE, ON_DEMAND_SERVICE] if on_demand else [SPOT_SERVICE],
+            spot_group=spot.group.auto_scaling_group_name,
         )
 
     def _service(

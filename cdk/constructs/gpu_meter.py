@@ -23,6 +23,7 @@ class GpuMeter(PythonFunction):
         queue: of the lane's work.
         cluster: name of the ECS cluster.
         services: names of the service on spot instances and of the one on on-demand instances, if there is one.
+        spot_group: name of the Auto Scaling group of the spot instances.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class GpuMeter(PythonFunction):
         queue: WorkQueue,
         cluster: str,
         services: Sequence[str],
+        spot_group: str,
     ) -> None:
+        gpu = stage.gpu
         spot, on_demand = (*services, "")[:2]
         super().__init__(
             scope,
@@ -48,8 +51,12 @@ class GpuMeter(PythonFunction):
                 "CLUSTER": cluster,
                 "SPOT_SERVICE": spot,
                 "ON_DEMAND_SERVICE": on_demand,
-                "DEFAULT_PROMPT_S": f"{stage.gpu.default_prompt_s:g}",
-                "SPOT_SHORTFALL_MIN": str(stage.gpu.spot_shortfall_min),
+                "SPOT_GROUP": spot_group,
+                "DEFAULT_PROMPT_S": f"{gpu.default_prompt_s:g}",
+                "UTILISATION": f"{gpu.utilisation:g}",
+                "DRAIN_S": str(gpu.drain_s),
+                "ARRIVALS_MIN": str(gpu.arrivals_min),
+                "SPOT_SHORTFALL_MIN": str(gpu.spot_shortfall_min),
             },
         )
         arns = [
@@ -59,8 +66,13 @@ class GpuMeter(PythonFunction):
         for action, resources in (
             ("sqs:GetQueueAttributes", [queue.queue.queue_arn]),
             ("ecs:DescribeServices", arns),
+            ("autoscaling:DescribeAutoScalingGroups", ["*"]),
             ("cloudwatch:GetMetricStatistics", ["*"]),
         ):
             self.role.add_to_policy(iam.PolicyStatement(actions=[action], resources=resources))
-        accept(self.role, "metrics have no resource to name", "IAM5[Resource::*]")
+        accept(
+            self.role,
+            "neither metrics nor a look at an Auto Scaling group have a resource to name",
+            "IAM5[Resource::*]",
+        )
         call_every_minute(self, self, "Measures the GPU lane for its scaling")

@@ -8,15 +8,11 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from backlot.aws import cloudwatch as metrics
-from cdk.config import Gpu, Stage, WarmWindow
+from cdk.config import Stage
 from cdk.constructs.python_function import service_name
 from cdk.constructs.scaling_role import scaling_role
-
-#: Numbers of workers that a step can lead to; a policy has 20 steps at most.
-_STEPS = (*range(1, 11), *(10 * 2**n for n in range(1, 8)))
-
-#: For how many minutes no spot instance is missing before on-demand instances are given back.
-_ENOUGH_MIN = 5
+from cdk.gpu_config import Gpu, WarmWindow
+from cdk.gpu_steps import ENOUGH_MIN, steps
 
 
 def lane_metric(stage: Stage, name: str, statistic: str = "Average") -> cloudwatch.Metric:
@@ -31,15 +27,19 @@ def lane_metric(stage: Stage, name: str, statistic: str = "Average") -> cloudwat
 
 
 class SpotScaling(Construct):
-    """Gives the spot service as many workers as the backlog needs, whether or not AWS has so many instances.
+    """Gives the spot service as many workers as the load needs, whether or not AWS has so many instances.
 
     Application Auto Scaling multiplies the tasks that run, and not those that are wanted, by metric and target. The
-    metric is the backlog for each spot worker that runs: what comes out is the backlog by the target, and hosts that
-    are still coming make nothing run away.
+    metric is the number of workers that are needed by the spot workers that run, in percent, and the target 100: what
+    comes out is what is needed, and hosts that are still coming make nothing run away. `backlot/gpu_load.py` says what
+    is needed; `cdk/capacity` simulates it, see docs/capacity.md.
 
     Args:
         stage: of the deployment.
         service: on spot instances.
+
+    Source: for the tasks that run, which AWS does not document, the observation in github.com/aws/containers-roadmap,
+        issue 525 (what runs of an old and a new deployment is added up), read 2026-11-21.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, service: ecs.Ec2Service) -> None:
@@ -47,23 +47,25 @@ class SpotScaling(Construct):
         gpu = stage.gpu
         target = _target(self, service, least=gpu.min_workers, most=gpu.max_spot)
         target.scale_to_track_metric(
-            "Backlog",
-            custom_metric=lane_metric(stage, metrics.GPU_BACKLOG_PER_WORKER),
-            target_value=gpu.target_backlog_s,
+            "Load",
+            custom_metric=lane_metric(stage, metrics.GPU_LOAD),
+            target_value=100,
             scale_out_cooldown=Duration.seconds(gpu.scale_out_cooldown_s),
             scale_in_cooldown=Duration.seconds(gpu.scale_in_cooldown_s),
         )
         # No multiple of zero is more: the first workers come by steps.
-        wake = _steps(self, "Wake", gpu, target, scaling.AdjustmentType.CHANGE_IN_CAPACITY)
-        _add_steps(wake, gpu.max_spot, width=gpu.target_backlog_s, threshold=1)
+        wake = _steps(
+            self, "Wake", target, scaling.AdjustmentType.CHANGE_IN_CAPACITY, cooldown_s=gpu.scale_out_cooldown_s
+        )
+        _add_steps(wake, gpu.max_spot, width=gpu.wake_step_s)
         asleep = cloudwatch.Alarm(
             self,
             "Asleep",
             alarm_description="Tasks wait and no worker runs on a spot instance: starts some, and needs nobody.",
             metric=lane_metric(stage, metrics.GPU_BACKLOG_WITHOUT_WORKERS),
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            evaluation_periods=1,
+            threshold=0,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=gpu.wake_after_min,
             treat_missing_data=cloudwatch.TreatMissingData.MISSING,
         )
         asleep.add_alarm_action(actions.ApplicationScalingAction(wake))
@@ -83,15 +85,15 @@ class OnDemandScaling(Construct):
         super().__init__(scope, construct_id)
         gpu = stage.gpu
         target = _target(self, service, least=0, most=gpu.max_on_demand)
-        stand_in = _steps(self, "StandIn", gpu, target, scaling.AdjustmentType.EXACT_CAPACITY)
-        _add_steps(stand_in, gpu.max_on_demand, width=1, threshold=1)
-        leave = _steps(self, "Leave", gpu, target, scaling.AdjustmentType.EXACT_CAPACITY)
+        stand_in = _steps(self, "StandIn", target, scaling.AdjustmentType.EXACT_CAPACITY)
+        _add_steps(stand_in, gpu.max_on_demand, width=1)
+        leave = _steps(self, "Leave", target, scaling.AdjustmentType.EXACT_CAPACITY)
         leave.add_adjustment(adjustment=0, upper_bound=0)
         above, below = (
             cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
         )
-        for name, action, comparison, minutes in (("Short", stand_in, above, 1), ("Enough", leave, below, _ENOUGH_MIN)):
+        for name, action, comparison, minutes in (("Short", stand_in, above, 1), ("Enough", leave, below, ENOUGH_MIN)):
             alarm = cloudwatch.Alarm(
                 self,
                 name,
@@ -121,22 +123,26 @@ def _target(scope: Construct, service: ecs.Ec2Service, *, least: int, most: int)
 
 
 def _steps(
-    scope: Construct, construct_id: str, gpu: Gpu, target: scaling.ScalableTarget, kind: scaling.AdjustmentType
+    scope: Construct,
+    construct_id: str,
+    target: scaling.ScalableTarget,
+    kind: scaling.AdjustmentType,
+    *,
+    cooldown_s: int = 0,
 ) -> scaling.StepScalingAction:
     return scaling.StepScalingAction(
         scope,
         construct_id,
         scaling_target=target,
         adjustment_type=kind,
-        cooldown=Duration.seconds(gpu.scale_out_cooldown_s),
+        cooldown=Duration.seconds(cooldown_s),
         metric_aggregation_type=scaling.MetricAggregationType.MAXIMUM,
     )
 
 
-def _add_steps(action: scaling.StepScalingAction, most: int, *, width: float, threshold: float) -> None:
-    """Add a step to each number of workers: the alarm's metric, divided by the width and rounded down, one at least."""
-    counts = [count for count in _STEPS if count < most] + [most]
-    lower = [0.0, *(count * width - threshold for count in counts[1:])]
+def _add_steps(action: scaling.StepScalingAction, most: int, *, width: float) -> None:
+    """Add the steps to numbers of workers, see `cdk.gpu_steps.steps`."""
+    counts, lower = zip(*steps(most, width), strict=True)
     for count, begin, end in zip(counts, lower, [*lower[1:], None], strict=True):
         action.add_adjustment(adjustment=count, lower_bound=begin, upper_bound=end)
 

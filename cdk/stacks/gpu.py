@@ -137,6 +137,7 @@ class GpuStack(CdkStack):
             graph("GPU backlog, s", (metrics.GPU_BACKLOG, "Average"), (metrics.GPU_BACKLOG_PER_WORKER, "Average")),
             graph(
                 "GPU workers",
+                (metrics.GPU_WORKERS_NEEDED, "Average"),
                 (metrics.GPU_WORKERS, "Average"),
                 (metrics.GPU_SPOT_MISSING, "Average"),
                 (metrics.GPU_SPOT_SHORTFALL, "Average"),

@@ -15,12 +15,13 @@ from typing import Any
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from backlot.aws.autoscaling import Group
 from backlot.aws.clients import client
 from backlot.aws.cloudwatch import GpuLaneMetrics
 from backlot.aws.ecs import Services
 from backlot.aws.sqs import Queue
 from backlot.clock import now_ms
-from backlot.gpu_backlog import lane_load
+from backlot.gpu_load import Reading, lane_load
 from lambdas.measure_gpu_lane.settings import Settings
 
 logger = Logger()
@@ -37,6 +38,7 @@ class Deps:
     settings: Settings
     queue: Queue
     services: Services
+    spot_group: Group
     metrics: GpuLaneMetrics
 
 
@@ -47,6 +49,7 @@ def _deps() -> Deps:
         settings,
         Queue(client("sqs"), settings.queue_url),
         Services(client("ecs"), settings.cluster),
+        Group(client("autoscaling"), settings.spot_group),
         GpuLaneMetrics(client("cloudwatch")),
     )
 
@@ -57,14 +60,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Measure once."""
     del event, context
     deps, now = _deps(), now_ms()
-    settings = deps.settings
-    spot, on_demand = deps.services.fleets([settings.spot_service, settings.on_demand_service])
-    load = lane_load(
+    settings, metrics = deps.settings, deps.metrics
+    spot, on_demand = deps.services.running([settings.spot_service, settings.on_demand_service])
+    seen = Reading(
+        came=metrics.sent(deps.queue.name, now, settings.arrivals_min),
         messages=deps.queue.count(),
-        prompt_s=deps.metrics.prompt_s(now) or settings.default_prompt_s,
+        mean_s=metrics.prompt_s(now) or settings.default_prompt_s,
         spot=spot,
         on_demand=on_demand,
-        earlier_missing=deps.metrics.spot_missing(now, settings.spot_shortfall_min + LATE_MIN),
-        shortfall_min=settings.spot_shortfall_min,
     )
-    deps.metrics.load(load)
+    missing = [*metrics.spot_missing(now, settings.spot_shortfall_min + LATE_MIN), deps.spot_group.missing()]
+    metrics.load(lane_load(seen, settings.plan, missing=missing, shortfall_min=settings.spot_shortfall_min))

@@ -11,9 +11,11 @@ import pytest
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Match, Template
 
+from backlot.gpu_load import Plan
 from backlot.operations import Lane, catalogue
-from cdk.config import DEV, PROD, Gpu, Stage, WarmWindow
+from cdk.config import DEV, PROD, Stage
 from cdk.constructs.gpu_worker import COMFYUI_COMMAND, COMFYUI_FOLDER, PORT
+from cdk.gpu_config import Gpu, WarmWindow
 from cdk.gpu_instances import INSTANCES
 from cdk.gpu_models import MANIFEST, Manifest, PublishedFile
 from cdk.stacks.gpu import GpuStack
@@ -23,6 +25,7 @@ from cdk.stacks.work import WorkStack
 from containers.comfyui.models.settings import Settings as ModelsSettings
 from containers.comfyui.worker.settings import Settings as WorkerSettings
 from containers.comfyui.workflows import workflows
+from lambdas.measure_gpu_lane.settings import Settings as MeasureSettings
 from tests.contract.conftest import PUBLISHED_GPU
 
 SHA256 = "5c" * 32
@@ -35,8 +38,12 @@ ODD = Gpu(
     max_on_demand=12,
     min_workers=2,
     warm_windows=(WarmWindow(days="MON-FRI", from_hour=8, to_hour=19, time_zone="Asia/Shanghai", workers=5),),
-    target_backlog_s=97,
+    utilisation=0.63,
+    drain_s=241,
+    arrivals_min=23,
     default_prompt_s=31,
+    wake_after_min=2,
+    wake_step_s=97,
     scale_out_cooldown_s=71,
     scale_in_cooldown_s=307,
     spot_shortfall_min=13,
@@ -185,8 +192,28 @@ def test_images_are_pulled_and_logs_written_by_the_execution_role_alone(odd):
 def test_meter_may_look_and_nothing_else(assembly):
     granted = assembly.actions_of("LaneMeasureGpuLaneRole")
     own = {action for action in granted if not action.startswith(("logs:", "xray:"))}
-    wanted = {"cloudwatch:GetMetricStatistics", "ecs:DescribeServices", "sqs:GetQueueAttributes"}
+    wanted = {
+        "autoscaling:DescribeAutoScalingGroups",
+        "cloudwatch:GetMetricStatistics",
+        "ecs:DescribeServices",
+        "sqs:GetQueueAttributes",
+    }
     assert own == (set() if assembly.stage.emulated else wanted)
+
+
+def test_meter_is_told_by_which_numbers_workers_are_wanted_and_where_spot_instances_come_from(odd):
+    (function,) = (
+        each["Properties"]
+        for name, each in odd.find_resources("AWS::Lambda::Function").items()
+        if "MeasureGpuLane" in name
+    )
+    variables = function["Environment"]["Variables"]
+    (group,) = (name for name in odd.find_resources("AWS::AutoScaling::AutoScalingGroup") if "Spot" in name)
+    assert variables["SPOT_GROUP"] == {"Ref": group}
+    told = {name: value for name, value in variables.items() if isinstance(value, str)}
+    read = MeasureSettings.model_validate({**told, "SPOT_GROUP": group, "QUEUE_URL": "https://sqs", "CLUSTER": "c"})
+    assert read.plan == Plan(utilisation=0.63, drain_s=241, arrivals_min=23)
+    assert (read.default_prompt_s, read.spot_shortfall_min) == (31, 13)
 
 
 def test_spot_comes_first_from_all_types_and_on_demand_in_their_order(odd):
@@ -359,16 +386,16 @@ def test_comfyui_is_told_the_way_to_no_credentials():
     assert dict(line.split("=", 1) for line in seen.splitlines()) == kept | {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
-def test_spot_workers_follow_the_backlog_of_each(odd):
+def test_spot_workers_follow_the_load(odd):
     (track,) = (each for each in policies(odd, "Spot").values() if each["PolicyType"] == "TargetTrackingScaling")
     settings = track["TargetTrackingScalingPolicyConfiguration"]
     assert settings["CustomizedMetricSpecification"] == {
         "Namespace": "Backlot",
-        "MetricName": "GpuBacklogSecondsPerWorker",
+        "MetricName": "GpuLoad",
         "Statistic": "Average",
         "Dimensions": [{"Name": "service", "Value": "backlot-test"}],
     }
-    assert (settings["TargetValue"], settings["ScaleOutCooldown"], settings["ScaleInCooldown"]) == (97, 71, 307)
+    assert (settings["TargetValue"], settings["ScaleOutCooldown"], settings["ScaleInCooldown"]) == (100, 71, 307)
     targets = odd.find_resources("AWS::ApplicationAutoScaling::ScalableTarget")
     limits = {
         name: (each["Properties"]["MinCapacity"], each["Properties"]["MaxCapacity"]) for name, each in targets.items()
@@ -390,11 +417,18 @@ def test_first_workers_are_as_many_as_the_waiting_work_needs(odd):
     assert [count for count, _, _ in steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 40, 45]
     assert (steps[0][1], steps[-1][2]) == (0, None)
     assert [end for _, _, end in steps[:-1]] == [begin for _, begin, _ in steps[1:]]
-    # The alarm's threshold is one second of work.
-    assert all(begin + 1 == count * ODD.target_backlog_s for count, begin, _ in steps[1:])
+    assert all(begin == (count - 1) * ODD.wake_step_s for count, begin, _ in steps)
+    assert policy["StepScalingPolicyConfiguration"]["Cooldown"] == ODD.scale_out_cooldown_s
     odd.has_resource_properties(
         "AWS::CloudWatch::Alarm",
-        {"AlarmActions": [{"Ref": wake}], "MetricName": "GpuBacklogWithoutWorkers", "Threshold": 1, "Period": 60},
+        {
+            "AlarmActions": [{"Ref": wake}],
+            "MetricName": "GpuBacklogWithoutWorkers",
+            "Threshold": 0,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "EvaluationPeriods": ODD.wake_after_min,
+            "Period": 60,
+        },
     )
 
 
@@ -406,6 +440,8 @@ def test_on_demand_workers_are_as_many_as_spot_instances_are_not_to_be_had(odd):
     assert steps_of(policy) == list(zip(counts, bounds, [*bounds[1:], None], strict=True))
     ((leave, other),) = policies(odd, "Leave").items()
     assert steps_of(other) == [(0, None, 0)]
+    # The shortfall is what was missing all the time: nothing more has to cool.
+    assert [each["StepScalingPolicyConfiguration"]["Cooldown"] for each in (policy, other)] == [0, 0]
     for action, comparison, minutes in (
         (name, "GreaterThanOrEqualToThreshold", 1),
         (leave, "LessThanThreshold", 5),
@@ -467,9 +503,10 @@ def test_alarms_ring_at_the_configured_numbers():
 def test_operator_hears_of_the_lane_and_sees_it(assembly):
     alarms = " ".join(assembly.resources("AWS::CloudWatch::Alarm"))
     (dashboard,) = assembly.resources("AWS::CloudWatch::Dashboard").values()
+    for metric in ("GpuBacklogSeconds", "GpuBacklogSecondsPerWorker", "GpuWorkersNeeded"):
+        assert (f'"{metric}' in json.dumps(dashboard).replace("\\", "")) is not assembly.stage.emulated
     for alarm in ("GpuNoWorker", "GpuCrashes", "GpuSpotShortfall", "MeasureGpuLaneErrors"):
         assert (f"observability/{alarm}" in alarms) is not assembly.stage.emulated
-    assert ("GpuBacklogSecondsPerWorker" in json.dumps(dashboard)) is not assembly.stage.emulated
 
 
 def test_manifest_has_every_file_that_the_workflows_load_in_its_folder():
@@ -536,6 +573,12 @@ def test_manifest_that_cannot_be_is_refused(entries, message):
         ({"lease_s": 302}, "lease_s 302 is above visibility_s 301"),
         ({"stop_timeout_s": 121}, "less than or equal to 120"),
         ({"alarm_no_worker_min": 13}, "rings before on-demand instances are even asked for"),
+        ({"wake_after_min": 37}, "rings before the first workers are even asked for, after wake_after_min 37"),
+        ({"utilisation": 0}, "greater than 0"),
+        ({"utilisation": 1.1}, "less than or equal to 1"),
+        ({"drain_s": 29}, "greater than or equal to 30"),
+        ({"arrivals_min": 4}, "greater than or equal to 5"),
+        ({"spot_shortfall_min": 2}, "greater than or equal to 3"),
     ],
 )
 def test_lane_that_cannot_work_is_refused(changed, message):

@@ -12,6 +12,7 @@ QUEUES = {Lane.PAID: "CpuTasksQueue", Lane.MODEL: "CpuTasksQueue", Lane.GPU: "Gp
 
 #: Actions that AWS offers for no resource in particular.
 WITHOUT_RESOURCE = {
+    "autoscaling:DescribeAutoScalingGroups",
     "cloudwatch:GetMetricStatistics",
     "cloudwatch:PutMetricData",
     "ecs:DiscoverPollEndpoint",

@@ -10,6 +10,7 @@ import pytest
 from cdk.capacity.lane import Lane
 from cdk.capacity.market import Host, Market
 from cdk.capacity.scaling import Policy, Window
+from cdk.capacity.study import CHOSEN
 from cdk.capacity.workload import Workload, lognormal
 
 CALM = Market(interruptions_per_h=0, shortages_per_day=0, shortage_takes=0)
@@ -18,8 +19,13 @@ SLOW = Host("g6e.xlarge", boot_s=300, boot_variation=0, start_s=40, switch_s=15)
 ALWAYS_SHORT = Market(interruptions_per_h=0, shortages_per_day=1e6, shortage_s=1e9, shortage_takes=0)
 
 
+def policy_of(**changed) -> Policy:
+    """Return the chosen policy, without on-demand workers, changed."""
+    return replace(CHOSEN, **{"max_on_demand": 0, **changed})
+
+
 def fixed(workers: int) -> Policy:
-    return Policy(max_spot=workers, min_workers=workers)
+    return policy_of(max_spot=workers, min_workers=workers)
 
 
 def workload(*tasks: tuple[float, float], model: int = 0) -> Workload:
@@ -84,7 +90,7 @@ def test_wait_for_one_worker_with_lognormal_times_is_that_of_pollaczek_and_khinc
 def test_every_task_is_done_once_whatever_spot_does():
     services = lognormal(np.random.default_rng(31), 200, 1.0, 2000)
     rough = Market(interruptions_per_h=3, shortages_per_day=20, shortage_s=900, shortage_takes=0.5)
-    policy = Policy(max_spot=20, max_on_demand=5)
+    policy = policy_of(max_spot=20, max_on_demand=5)
     done = run(poisson(2000, 0.05, services, seed=32), policy, replace(SLOW, switch_s=0), rough)
     assert (done.times_done == 1).all()
     assert (done.wait_s >= 0).all()
@@ -96,13 +102,13 @@ def test_every_task_is_done_once_whatever_spot_does():
 
 def test_no_more_workers_than_the_most_are_started():
     services = np.full(2000, 60.0)
-    done = run(poisson(2000, 1.0, services, seed=33), Policy(max_spot=20), SLOW)
+    done = run(poisson(2000, 1.0, services, seed=33), policy_of(max_spot=20), SLOW)
     assert done.trace[:, 3].max() == 20
 
 
 def test_same_seed_gives_the_same_run_and_another_one_another():
     services = lognormal(np.random.default_rng(41), 60, 0.5, 300)
-    tasks, policy, rough = poisson(300, 0.02, services, seed=42), Policy(max_spot=5, max_on_demand=5), Market()
+    tasks, policy, rough = poisson(300, 0.02, services, seed=42), policy_of(max_spot=5, max_on_demand=5), Market()
     first, again, other = (run(tasks, policy, Host("g6e.xlarge"), rough, seed=seed) for seed in (1, 1, 2))
     assert (first.wait_s == again.wait_s).all()
     assert first.usd == again.usd
@@ -111,16 +117,16 @@ def test_same_seed_gives_the_same_run_and_another_one_another():
 
 def test_scaling_from_zero_takes_the_alarm_and_the_boot():
     # The minutes begin at 600 s: the task is seen at 630 s, the worker is asked for at 660 s.
-    assert run(workload((610, 20)), Policy(max_spot=1), SLOW).wait_s.tolist() == [660 + 300 - 610]
+    assert run(workload((610, 20)), policy_of(max_spot=1), SLOW).wait_s.tolist() == [660 + 300 - 610]
 
 
 def test_each_further_minute_of_the_alarm_is_waited_for():
-    policy = Policy(max_spot=1, wake_after_min=3)
+    policy = policy_of(max_spot=1, wake_after_min=3)
     assert run(workload((610, 20)), policy, SLOW).wait_s.tolist() == [780 + 300 - 610]
 
 
 def test_worker_of_a_window_is_there_at_once():
-    policy = Policy(max_spot=1, warm_windows=(Window(0, 24, 1),))
+    policy = policy_of(max_spot=1, warm_windows=(Window(0, 24, 1),))
     assert run(workload((10, 20), (1000, 20)), policy, SLOW).wait_s.tolist() == pytest.approx([290, 0])
 
 
@@ -137,14 +143,14 @@ def test_faster_host_needs_less_time():
 
 def test_busy_worker_is_not_scaled_in():
     # Nothing waits for two hours, so that nobody is wanted after the first quarter of an hour.
-    policy = Policy(max_spot=1, metric="visible")
+    policy = policy_of(max_spot=1, metric="visible")
     done = run(workload((0, 7200)), policy, SLOW)
     assert done.times_done.tolist() == [1]
     assert done.lost_s == 0
 
 
 def test_spare_host_is_used_again_and_sooner():
-    policy = Policy(max_spot=1, metric="visible", scale_in_cooldown_s=0)
+    policy = policy_of(max_spot=1, metric="visible", scale_in_cooldown_s=0)
     done = run(workload((0, 10), (2400, 10)), policy, replace(SLOW, spare_s=3600))
     # Seen at 2430 s, asked for at 2460 s, on a host that still has the models.
     assert done.wait_s.tolist()[1] == 60 + SLOW.start_s
@@ -152,11 +158,12 @@ def test_spare_host_is_used_again_and_sooner():
 
 
 def test_spare_host_is_given_back_after_its_time():
-    policy = Policy(max_spot=1, metric="visible", scale_in_cooldown_s=0)
+    policy = policy_of(max_spot=1, metric="visible", scale_in_cooldown_s=0)
     done = run(workload((0, 10), (7200, 10)), policy, replace(SLOW, spare_s=600))
     assert done.wait_s.tolist()[1] == 60 + SLOW.boot_s
-    # Asked for at 60 s, not wanted from 960 s on, spare for 600 s; and the second one, which ends with its task.
-    assert 3600 * done.instance_h == pytest.approx((1560 - 60) + (300 + 10))
+    # Asked for at 60 s, idle from 370 s on, not wanted from 1260 s on, spare for 600 s; and the second one, which ends
+    # with its task.
+    assert 3600 * done.instance_h == pytest.approx((1860 - 60) + (300 + 10))
 
 
 def test_task_that_fits_into_the_notice_is_finished():
@@ -176,7 +183,7 @@ def test_longer_task_is_given_back_and_done_again():
 
 
 def test_on_demand_takes_over_when_there_is_no_spot():
-    policy = Policy(max_spot=1, max_on_demand=1, spot_shortfall_min=5)
+    policy = policy_of(max_spot=1, max_on_demand=1, spot_shortfall_min=5)
     done = run(workload((610, 20)), policy, SLOW, ALWAYS_SHORT)
     # Wanted at 660 s; missing in the minutes seen from 690 s to 930 s; asked for at 960 s.
     assert done.wait_s.tolist() == [960 + 300 - 610]
@@ -187,7 +194,7 @@ def test_on_demand_takes_over_when_there_is_no_spot():
 def test_counting_workers_takes_booting_ones_for_missing():
     tasks = workload((0, 20), (30, 20))
     shortfalls = {
-        what: Policy(max_spot=1, max_on_demand=1, spot_shortfall_min=3, shortfall=what)
+        what: policy_of(max_spot=1, max_on_demand=1, spot_shortfall_min=3, shortfall=what)
         for what in ("instances", "workers")
     }
     hours = {what: run(tasks, policy, SLOW).on_demand_h for what, policy in shortfalls.items()}
