@@ -14,7 +14,7 @@ import httpx
 
 from backlot import pricing
 from backlot.operations import Lane, Operation, operation_named
-from cdk.config import Gpu
+from cdk.gpu_config import Gpu
 from local.deployment import Outputs, api_key
 from local.emulator import client
 from local.environment import comfyui_url

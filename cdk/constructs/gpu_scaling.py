@@ -29,17 +29,18 @@ def lane_metric(stage: Stage, name: str, statistic: str = "Average") -> cloudwat
 class SpotScaling(Construct):
     """Gives the spot service as many workers as the load needs, whether or not AWS has so many instances.
 
-    Application Auto Scaling multiplies the tasks that run, and not those that are wanted, by metric and target. The
-    metric is the number of workers that are needed by the spot workers that run, in percent, and the target 100: what
-    comes out is what is needed, and hosts that are still coming make nothing run away. `backlot/gpu_load.py` says what
-    is needed; `cdk/capacity` simulates it, see docs/capacity.md.
+    The metric is the number of workers that are needed by the spot workers that run, in percent, and the target 100:
+    if Application Auto Scaling multiplies the tasks that run, what comes out is what is needed. AWS does not document
+    whether it multiplies these or the tasks that are wanted; then hosts that are still coming are asked for again, up
+    to `max_spot`, until they run. `backlot/gpu_load.py` says what is needed; `cdk/capacity` simulates the former, see
+    docs/capacity.md.
 
     Args:
         stage: of the deployment.
         service: on spot instances.
 
-    Source: for the tasks that run, which AWS does not document, the observation in github.com/aws/containers-roadmap,
-        issue 525 (what runs of an old and a new deployment is added up), read 2026-11-21.
+    Source: github.com/aws/containers-roadmap, issue 525, read 2026-11-21: during a deployment what an old and a new one
+        have was added up, which fits either.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, service: ecs.Ec2Service) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from cdk.config import Gpu, Stage
+from cdk.config import Stage
+from cdk.gpu_config import Gpu
 from cdk.gpu_models import Manifest
 
 

@@ -119,11 +119,12 @@ def test_size_is_that_of_the_busiest_hour():
     assert (size.images_per_s, size.workers) == (15, 500)
 
 
-def test_progress_is_what_fills_an_index_first():
-    found = {each.name: each for each in ceilings(Size(2_000_000, gpu_s=26))}
-    (hot,) = (each for name, each in found.items() if "one partition" in name)
-    (without,) = (each for name, each in found.items() if "without progress" in name)
-    assert hot.share > 1 > without.share
+def test_index_has_room_for_a_thousand_gpus_and_not_for_ten_million_images():
+    small, large = (
+        next(each for each in ceilings(Size(images, gpu_s=26)) if "one partition" in each.name)
+        for images in (1_800_000, 10_000_000)
+    )
+    assert small.share < 1 < large.share
 
 
 def test_held_reads_keep_functions():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cdk.checkpoints import Checkpoint, Checkpoints
-from cdk.config import DEV, PROD, Alarms, Gpu, Worker
+from cdk.config import DEV, PROD, Alarms, Worker
 from cdk.doctor import __main__ as command
 from cdk.doctor import content, deployment, quotas
 from cdk.doctor.__main__ import diagnose
@@ -14,6 +14,7 @@ from cdk.doctor.account import AwsAccount
 from cdk.doctor.findings import Finding, Level, ok, problem, warning, worst
 from cdk.doctor.lane import GpuLane
 from cdk.doctor.port import Machine, Quota, Unanswered, Unreachable
+from cdk.gpu_config import Gpu
 from cdk.gpu_models import Manifest, PublishedFile
 from tests.unit.aws_answers import answering, heard, unreachable
 
