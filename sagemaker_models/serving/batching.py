@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sagemaker_models.serving.errors import Busy, InvocationError, ServerFault
 from sagemaker_models.serving.memory import is_out_of_memory
 from sagemaker_models.serving.metrics import Timings, log
-from sagemaker_models.serving.model import Model, ModelError, Outputs, Request
+from sagemaker_models.serving.model import Cancelled, Model, ModelError, Outputs, Request
 
 Answer = Outputs | ModelError | InvocationError
 
@@ -152,6 +152,10 @@ class Runner:
         """Call the model; in a thread."""
         try:
             answers: list[Answer] = [*self._model.run(requests)]
+        except Cancelled as error:
+            if len(requests) > 1:
+                return _Failed(out_of_memory=False, message=str(error))
+            return [ModelError("Cancelled", str(error))]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the next request is served
             ids = [request.id for request in requests]
             log("ERROR", "the model raised", error, ids=ids)

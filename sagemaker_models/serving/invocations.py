@@ -14,6 +14,7 @@ from sagemaker_models.serving.errors import InvocationError, RequestFault, Serve
 from sagemaker_models.serving.metrics import Timings, log, publish
 from sagemaker_models.serving.model import File, Model, ModelError, Outputs, Request
 from sagemaker_models.serving.storage import Storage
+from sagemaker_models.serving.watch import Watch
 
 #: Bodies longer than this are read, decoded and written in a thread, so that the event loop stays free for /ping.
 LONG_BYTES = 100_000
@@ -64,8 +65,10 @@ class Invocations:
                 if "command" in value:
                     return await self._release(value)
                 asked = wire.check(value, self._model)
-                inputs = await self._fetch(asked.invocation, timings)
-            made = await self._run(Request(inputs, asked.parameters, known_id), timings)
+                watch = Watch(asked.invocation, self._storage, self._in_thread)
+                inputs, _ = await asyncio.gather(self._fetch(asked.invocation, timings), watch.check())
+            async with watch.following():
+                made = await self._run(Request(inputs, asked.parameters, known_id, watch.progress), timings)
             outputs = await self._store(asked.invocation, made.files, timings)
             done = {"id": known_id, "outputs": outputs, "values": made.values, **self._signature(timings)}
             answer = Answer(200, await self._in_thread_if_long(_length(outputs), _json, done))

@@ -1,7 +1,7 @@
 """What a model is to the server: it loads a folder, runs requests, and gives memory back."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,6 +11,13 @@ from pydantic import BaseModel
 
 class WeightsInvalid(Exception):
     """The folder does not hold what the model needs; the message is one sentence for the operator."""
+
+
+class Cancelled(Exception):
+    """Nobody wants a request's result any more; a request's `progress` raises it, and the server answers it."""
+
+    def __init__(self) -> None:
+        super().__init__("the request was cancelled")
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,11 @@ class ModelError:
     message: str
 
 
+def unwatched(share: float) -> None:
+    """Take note of nothing: the progress of a request that nobody follows."""
+    del share
+
+
 @dataclass(frozen=True)
 class Request:
     """One request, as a model gets it.
@@ -55,18 +67,22 @@ class Request:
         inputs: undecoded bytes, by name.
         parameters: an instance of the model's `Parameters`.
         id: of the request, for logs.
+        progress: to be called with the share that is done, 0 to 1, as often as it suits: it costs nothing. It raises
+            `Cancelled` if the request was cancelled; a model cleans up and lets that pass.
     """
 
     inputs: dict[str, bytes]
     parameters: Any
     id: str
+    progress: Callable[[float], None] = unwatched
 
 
 class Model(Protocol):
     """A model class; the server makes one object of it.
 
     `run` is called in threads, by at most `MAX_CONCURRENT` of them at a time; `load` and `release` are called while
-    nothing runs. A model that ran out of memory raises what its library raises.
+    nothing runs. A model that ran out of memory raises what its library raises. A model may also have
+    `optional_inputs: tuple[str, ...]`, the names of inputs that a request can bring or leave out.
     """
 
     #: As requests and metrics call it.

@@ -35,6 +35,8 @@ class Invocation(BaseModel):
     inputs: dict[str, S3Uri | Inline] = {}
     parameters: dict[str, Any] = {}
     outputs: dict[str, S3Uri] = {}
+    progress: S3Uri | None = None
+    cancel: S3Uri | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def check(value: dict[str, Any], model: Model) -> Asked:
             raise RequestFault("RequestInvalid", f"this server has the model {model.name!r}, not {invocation.model!r}")
         if missing := [name for name in model.inputs if name not in invocation.inputs]:
             raise RequestFault("RequestInvalid", f"inputs: {', '.join(missing)} is missing")
-        if unknown := [name for name in invocation.inputs if name not in model.inputs]:
+        taken = (*model.inputs, *getattr(model, "optional_inputs", ()))
+        if unknown := [name for name in invocation.inputs if name not in taken]:
             raise RequestFault("RequestInvalid", f"inputs: the model takes no {', '.join(unknown)}")
         return Asked(invocation, model.Parameters.model_validate(invocation.parameters))
     except ValidationError as error:

@@ -51,7 +51,24 @@ class Storage:
         except (BotoCoreError, OSError) as error:
             raise _fault(uri, error) from error
 
-    def store(self, uri: str, file: File) -> dict[str, Any]:
+    def exists(self, uri: str) -> bool:
+        """Tell whether there is an object.
+
+        Raises:
+            ServerFault: S3 refuses, or does not answer.
+        """
+        bucket, key = _parts(uri)
+        try:
+            self._s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return False
+            raise _fault(uri, error) from error
+        except (BotoCoreError, OSError) as error:
+            raise _fault(uri, error) from error
+        return True
+
+    def store(self, uri: str, file: File, cache_control: str = CACHE_CONTROL) -> dict[str, Any]:
         """Write an output; return what the answer says of it.
 
         Raises:
@@ -60,7 +77,7 @@ class Storage:
         bucket, key = _parts(uri)
         try:
             self._s3.put_object(
-                Bucket=bucket, Key=key, Body=file.body, ContentType=file.content_type, CacheControl=CACHE_CONTROL
+                Bucket=bucket, Key=key, Body=file.body, ContentType=file.content_type, CacheControl=cache_control
             )
         except (ClientError, BotoCoreError, OSError) as error:
             raise _fault(uri, error) from error

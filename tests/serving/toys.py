@@ -27,6 +27,8 @@ class Wishes(BaseModel):
     fail: str = ""
     #: Fails as long as no more releases than this were made.
     releases: int = 0
+    #: Steps that are told, each of them after `sleep_s`.
+    steps: int = 0
 
 
 class Echo:
@@ -86,6 +88,19 @@ class Gated(Echo):
             while not (self._folder / gate).exists():
                 time.sleep(0.005)
         return super()._one(request, batch)
+
+
+class Steps(Echo):
+    """Works in steps and says how far it is; its portrait may be left out."""
+
+    max_batch = 2
+    optional_inputs = ("portrait",)
+
+    def _one(self, request: Request, batch: int) -> Outputs | ModelError:
+        for step in range(request.parameters.steps):
+            request.progress(step / request.parameters.steps)
+            time.sleep(request.parameters.sleep_s)
+        return Outputs(values={"batch": batch, "inputs": sorted(request.inputs)})
 
 
 class GatedBatches(Gated):
