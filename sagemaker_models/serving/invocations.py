@@ -3,16 +3,18 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sagemaker_models.serving import request as wire
 from sagemaker_models.serving.batching import Runner
 from sagemaker_models.serving.errors import InvocationError, RequestFault, ServerFault
+from sagemaker_models.serving.files import FileCache
 from sagemaker_models.serving.metrics import Timings, log, publish
-from sagemaker_models.serving.model import File, Model, ModelError, Outputs, Request
+from sagemaker_models.serving.model import File, LocalFile, Model, ModelError, Outputs, Request
 from sagemaker_models.serving.storage import Storage
 from sagemaker_models.serving.watch import Watch
 
@@ -40,13 +42,15 @@ class Invocations:
         model: that is loaded.
         runner: of the model.
         storage: where inputs and outputs lie.
+        files: large files that requests name.
         max_input_bytes: longest input.
     """
 
-    def __init__(self, model: Model, runner: Runner, storage: Storage, max_input_bytes: int) -> None:
+    def __init__(self, model: Model, runner: Runner, storage: Storage, files: FileCache, max_input_bytes: int) -> None:
         self._model = model
         self._runner = runner
         self._storage = storage
+        self._files = files
         self._max_input_bytes = max_input_bytes
         self._transfers = ThreadPoolExecutor(TRANSFERS, thread_name_prefix="transfer")
 
@@ -58,17 +62,19 @@ class Invocations:
         """
         timings, known_id = Timings(), ""
         try:
-            with self._runner.announced():
-                body = await read_body()
-                value = await self._in_thread_if_long(len(body), wire.read, body)
-                known_id = value["id"] if isinstance(value.get("id"), str) else ""
-                if "command" in value:
-                    return await self._release(value)
-                asked = wire.check(value, self._model)
-                watch = Watch(asked.invocation, self._storage, self._in_thread)
-                inputs, _ = await asyncio.gather(self._fetch(asked.invocation, timings), watch.check())
-            async with watch.following():
-                made = await self._run(Request(inputs, asked.parameters, known_id, watch.progress), timings)
+            async with AsyncExitStack() as stack:
+                with self._runner.announced():
+                    body = await read_body()
+                    value = await self._in_thread_if_long(len(body), wire.read, body)
+                    known_id = value["id"] if isinstance(value.get("id"), str) else ""
+                    if "command" in value:
+                        return await self._release(value)
+                    asked = wire.check(value, self._model)
+                    watch = Watch(asked.invocation, self._storage, self._in_thread)
+                    files = await stack.enter_async_context(self._held(asked.invocation, timings))
+                    inputs, _ = await asyncio.gather(self._fetch(asked.invocation, timings), watch.check())
+                await stack.enter_async_context(watch.following())
+                made = await self._run(Request(inputs, asked.parameters, known_id, watch.progress, files), timings)
             outputs = await self._store(asked.invocation, made.files, timings)
             done = {"id": known_id, "outputs": outputs, "values": made.values, **self._signature(timings)}
             answer = Answer(200, await self._in_thread_if_long(_length(outputs), _json, done))
@@ -85,13 +91,27 @@ class Invocations:
         await self._runner.release()
         return Answer(200, _json({"released": True, "model": self._model.describe()}))
 
+    @asynccontextmanager
+    async def _held(self, invocation: wire.Invocation, timings: Timings) -> AsyncIterator[dict[str, LocalFile]]:
+        """Have the request's large files on the disk until the block ends."""
+        began = time.perf_counter()
+        held: dict[str, LocalFile] = {}
+        try:
+            for name, wanted in invocation.files.items():
+                held[name] = await self._in_thread(self._files.hold, name, wanted)
+            timings.fetch_s += time.perf_counter() - began
+            yield held
+        finally:
+            for file in held.values():
+                self._files.let_go(file)
+
     async def _fetch(self, invocation: wire.Invocation, timings: Timings) -> dict[str, bytes]:
         began = time.perf_counter()
         try:
             bodies = await asyncio.gather(*(self._input(name, given) for name, given in invocation.inputs.items()))
             return dict(zip(invocation.inputs, bodies, strict=True))
         finally:
-            timings.fetch_s = time.perf_counter() - began
+            timings.fetch_s += time.perf_counter() - began
 
     async def _input(self, name: str, given: str | wire.Inline) -> bytes:
         limit = self._max_input_bytes

@@ -60,6 +60,19 @@ def unwatched(share: float) -> None:
 
 
 @dataclass(frozen=True)
+class LocalFile:
+    """A large file that a request named, on this machine's disk while the request runs.
+
+    Args:
+        path: where it lies; its name says nothing.
+        sha256: of its content, which was checked.
+    """
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Request:
     """One request, as a model gets it.
 
@@ -69,12 +82,14 @@ class Request:
         id: of the request, for logs.
         progress: to be called with the share that is done, 0 to 1, as often as it suits: it costs nothing. It raises
             `Cancelled` if the request was cancelled; a model cleans up and lets that pass.
+        files: large files, by name.
     """
 
     inputs: dict[str, bytes]
     parameters: Any
     id: str
     progress: Callable[[float], None] = unwatched
+    files: dict[str, LocalFile] = field(default_factory=dict)
 
 
 class Model(Protocol):
@@ -82,7 +97,8 @@ class Model(Protocol):
 
     `run` is called in threads, by at most `MAX_CONCURRENT` of them at a time; `load` and `release` are called while
     nothing runs. A model that ran out of memory raises what its library raises. A model may also have
-    `optional_inputs: tuple[str, ...]`, the names of inputs that a request can bring or leave out.
+    `optional_inputs: tuple[str, ...]`, the names of inputs that a request can bring or leave out, and
+    `files: tuple[str, ...]`, those of large files that it can name.
     """
 
     #: As requests and metrics call it.

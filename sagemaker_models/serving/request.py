@@ -25,6 +25,15 @@ class Inline(BaseModel):
     base64: str
 
 
+class StoredFile(BaseModel):
+    """A large file in S3, such as a checkpoint, and the hash that it must have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: S3Uri
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Invocation(BaseModel):
     """The body of a request; docs/serving.md has an example."""
 
@@ -37,6 +46,7 @@ class Invocation(BaseModel):
     outputs: dict[str, S3Uri] = {}
     progress: S3Uri | None = None
     cancel: S3Uri | None = None
+    files: dict[str, StoredFile] = {}
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,8 @@ def check(value: dict[str, Any], model: Model) -> Asked:
         taken = (*model.inputs, *getattr(model, "optional_inputs", ()))
         if unknown := [name for name in invocation.inputs if name not in taken]:
             raise RequestFault("RequestInvalid", f"inputs: the model takes no {', '.join(unknown)}")
+        if unknown := [name for name in invocation.files if name not in getattr(model, "files", ())]:
+            raise RequestFault("RequestInvalid", f"files: the model takes no {', '.join(unknown)}")
         return Asked(invocation, model.Parameters.model_validate(invocation.parameters))
     except ValidationError as error:
         raise RequestFault("RequestInvalid", _named(error)) from error

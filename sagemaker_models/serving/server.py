@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from sagemaker_models.serving.batching import Runner
 from sagemaker_models.serving.errors import BodyRefused, BodyTooLong, Busy, InvocationError
+from sagemaker_models.serving.files import FileCache
 from sagemaker_models.serving.invocations import Invocations
 from sagemaker_models.serving.metrics import Timings, log, publish
 from sagemaker_models.serving.model import Model, WeightsInvalid, model_of
@@ -141,7 +142,8 @@ class ModelServer:
     def _ready(self, model: Model, storage: Storage) -> None:
         settings = self._settings
         runner = Runner(model, settings.max_concurrent, settings.batch_wait_ms / 1000)
-        self._invocations = Invocations(model, runner, storage, settings.max_input_bytes)
+        files = FileCache(storage, settings.files_prefix, settings.files_bytes)
+        self._invocations = Invocations(model, runner, storage, files, settings.max_input_bytes)
         self._name = model.name
         if self._state is State.LOADING:
             self._state = State.READY

@@ -21,6 +21,8 @@ class Settings(EnvironmentSettings):
         batch_wait_ms: longest wait for requests that are on their way already, before a batch that is not full runs.
         max_body_bytes: longest body of a request, inline inputs in base64 among it.
         max_input_bytes: longest input.
+        files_prefix: address below which large files that requests name may lie, `s3://bucket/…/`; empty for nowhere.
+        files_bytes: room on the disk for those files.
         drain_s: time for running requests after SIGTERM; SageMaker kills 30 s after it.
         failed_s: how long the reason of a failed load is still answered before the process exits.
     """
@@ -34,6 +36,8 @@ class Settings(EnvironmentSettings):
     batch_wait_ms: Annotated[float, Field(ge=0, le=100)] = 5.0
     max_body_bytes: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 64_000_000
     max_input_bytes: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 48_000_000
+    files_prefix: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.+/)?)?$")] = ""
+    files_bytes: Annotated[int, Field(ge=1000)] = 20_000_000_000
     drain_s: Annotated[float, Field(ge=0, le=28)] = 25.0
     failed_s: Annotated[float, Field(ge=0, le=60)] = 5.0
 

@@ -1,5 +1,8 @@
 """Inputs from S3 and outputs to it."""
 
+import hashlib
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,6 +18,9 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 #: S3's codes for an object that is not there.
 _ABSENT = ("NoSuchKey", "404", "NoSuchBucket")
+
+#: How much of a large file is in memory at a time.
+_PART_BYTES = 1_000_000
 
 _CONFIG = Config(
     connect_timeout=5,
@@ -57,16 +63,41 @@ class Storage:
         Raises:
             ServerFault: S3 refuses, or does not answer.
         """
+        return self.size(uri) is not None
+
+    def size(self, uri: str) -> int | None:
+        """Return how many bytes an object has; None if there is none.
+
+        Raises:
+            ServerFault: S3 refuses, or does not answer.
+        """
         bucket, key = _parts(uri)
         try:
-            self._s3.head_object(Bucket=bucket, Key=key)
+            # An answer about an empty object may come without the length.
+            return int(self._s3.head_object(Bucket=bucket, Key=key).get("ContentLength", 0))
         except ClientError as error:
             if error.response["Error"]["Code"] in _ABSENT:
-                return False
+                return None
             raise _fault(uri, error) from error
         except (BotoCoreError, OSError) as error:
             raise _fault(uri, error) from error
-        return True
+
+    def download(self, uri: str, path: Path) -> str:
+        """Write an object to the disk; return its SHA-256, in hex.
+
+        Raises:
+            ServerFault: S3 or the disk refuses, or S3 does not answer.
+        """
+        bucket, key = _parts(uri)
+        sha256 = hashlib.sha256()
+        try:
+            with closing(self._s3.get_object(Bucket=bucket, Key=key)["Body"]) as body, path.open("wb") as file:
+                for part in body.iter_chunks(_PART_BYTES):
+                    sha256.update(part)
+                    file.write(part)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise _fault(uri, error) from error
+        return sha256.hexdigest()
 
     def store(self, uri: str, file: File, cache_control: str = CACHE_CONTROL) -> dict[str, Any]:
         """Write an output; return what the answer says of it.

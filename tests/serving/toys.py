@@ -103,6 +103,17 @@ class Steps(Echo):
         return Outputs(values={"batch": batch, "inputs": sorted(request.inputs)})
 
 
+class Reader(Echo):
+    """Says what is in the large file that it was given."""
+
+    files = ("checkpoint",)
+
+    def _one(self, request: Request, batch: int) -> Outputs | ModelError:
+        super()._one(request, batch)
+        texts = {name: file.path.read_text() for name, file in request.files.items()}
+        return Outputs(values={"texts": texts, "sha256": [file.sha256 for file in request.files.values()]})
+
+
 class GatedBatches(Gated):
     max_batch = 4
 
