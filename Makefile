@@ -59,7 +59,7 @@ stop:
 test: setup lint .build/models/ready
 	$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		tests/stack tests/contract tests/unit tests/serving tests/wire tests/comfyui
-	$(MODELS) -m pytest tests/schp
+	$(MODELS) -m pytest tests/schp tests/flux tests/qwen_edit
 
 lint: setup
 	$(VENV)/ruff check .
@@ -112,7 +112,8 @@ lock: .venv/ready
 	$(LOCK) pyproject.toml --group cdk --group local --group serving --group test --group lint -o requirements/dev.txt
 	$(LOCK) --group serving -o requirements/serving.txt
 	$(LOCK) --group bench -o requirements/bench.txt
-	$(LOCK) pyproject.toml --group models --group serving -o requirements/models.txt
+	$(LOCK) pyproject.toml --group models --group serving --overrides requirements/without-torch.txt \
+		-o requirements/models.txt
 	$(LOCK_IMAGE) pyproject.toml --group worker -o requirements/worker.txt
 	$(LOCK) --group emulator -o requirements/emulator.txt
 	$(LOCK) pyproject.toml $(FROM_RUNTIME:%=--no-emit-package %) -o requirements/layer.txt

@@ -1,0 +1,40 @@
+"""The settings of `config.yaml`, checked."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sagemaker_models.flux.plan import Name
+from sagemaker_models.serving.model import WeightsInvalid
+
+SHIPPED = Path(__file__).with_name("config.yaml")
+
+
+class Config(BaseModel):
+    """What `config.yaml` says; its comments are the documentation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    placement: Name | Literal["auto"] = "auto"
+    compile: bool = False
+    prompt_cache_entries: int = Field(default=64, ge=0, le=10_000)
+
+
+def read_config(folder: Path) -> Config:
+    """Read and check a folder's configuration, or the shipped one if it has none.
+
+    Raises:
+        WeightsInvalid: it cannot be read, is no YAML, or has an impossible value; names the place.
+    """
+    path = folder / SHIPPED.name
+    path = path if path.exists() else SHIPPED
+    try:
+        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise WeightsInvalid(f"{path.name} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise WeightsInvalid(f"{path.name}: {place}: {first['msg']}") from error
