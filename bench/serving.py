@@ -16,10 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from bench.figures import Figure, Section, Table, p50, p90
 from local.demo import PORTRAITS
@@ -177,8 +179,13 @@ def _process(
     try:
         yield process
     finally:
+        # LitServe's workers outlive the process that they are of.
+        workers = psutil.Process(process.pid).children(recursive=True)
         process.terminate()
         process.wait(30)
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
 
 
 def _over_http(port: int, path: str, name: str) -> Contestant:
