@@ -13,6 +13,12 @@ from local.environment import comfyui_url
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
 
+#: What the worker and ComfyUI's stand-in are made of, and what they are told.
+SOURCES = (
+    *("containers/comfyui", "local/stand_ins/comfyui", "backlot"),
+    *("cdk/config.py", "cdk/gpu_config.py", "cdk/gpu_environment.py", "cdk/gpu_models.py"),
+)
+
 #: The worker and the stand-in start in a few seconds; a real ComfyUI may still be importing torch.
 START_S = 60.0
 
@@ -25,7 +31,7 @@ def gpu_worker(place: Place) -> Background:
 def start_gpu_worker(place: Place, outputs: Outputs) -> None:
     """Start the worker unless it runs as it should; does not wait until it is ready."""
     process, real = gpu_worker(place), comfyui_url()
-    stamp = f"{stamp_of('containers/comfyui', 'local/stand_ins/comfyui', 'backlot')}-{real or 'stand-in'}"
+    stamp = f"{stamp_of(*SOURCES)}-{real or 'stand-in'}"
     if process.is_made_of(stamp):
         return
     process.stop()
