@@ -1,9 +1,6 @@
 """The GPU lane of local mode: the real worker, beside ComfyUI's stand-in or the real ComfyUI that the shell names."""
 
 import sys
-import time
-
-import httpx
 
 from cdk.config import local_stage
 from cdk.gpu_environment import worker_settings
@@ -71,16 +68,5 @@ def await_gpu_worker(place: Place) -> None:
     Raises:
         local.processes.NotStarted: it ended, or was not ready in time.
     """
-    process, deadline = gpu_worker(place), time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if not process.is_running:
-            raise process.failure("ended while it started")
-        try:
-            if httpx.get(f"{place.gpu_worker}/ready", timeout=10, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise process.failure(
-        f"was not ready within {START_S:.0f} s: ComfyUI has to answer at {comfyui_url() or place.comfyui}"
-    )
+    there = f"ComfyUI has to answer at {comfyui_url() or place.comfyui}"
+    gpu_worker(place).await_answer(f"{place.gpu_worker}/ready", START_S, there)

@@ -3,9 +3,12 @@
 import hashlib
 import os
 import subprocess
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 
 from local.environment import inherited
@@ -77,6 +80,27 @@ class Background:
                 _quietly(process.kill)
             psutil.wait_procs(stubborn, timeout=GRACE_S)
         self._pid_file.unlink(missing_ok=True)
+
+    def await_answer(self, url: str, limit_s: float, needs: str = "") -> None:
+        """Wait until it answers with 200.
+
+        Args:
+            url: of itself.
+            limit_s: how long to wait, seconds.
+            needs: what it cannot answer without, for the error.
+
+        Raises:
+            NotStarted: it ended, or did not answer so in time.
+        """
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            if not self.is_running:
+                raise self.failure("ended while it started")
+            with suppress(httpx.TransportError):
+                if httpx.get(url, timeout=10, trust_env=False).status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.1)
+        raise self.failure(f"did not answer within {limit_s:.0f} s" + (f": {needs}" if needs else ""))
 
     def failure(self, what: str) -> NotStarted:
         """Return an error that says what happened and quotes the end of the log."""

@@ -2,10 +2,7 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable
-
-import httpx
 
 from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy
 from local.emulator import emulator, is_current, start_emulator
@@ -75,7 +72,7 @@ def _start_stand_ins(place: Place) -> None:
     command = [sys.executable, "-m", "local.stand_ins", "--port", str(place.ports.stand_ins), *keys]
     variables = {**place.client_environment, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     process.start(command, variables, stamp)
-    _wait(process, f"{place.stand_ins}/_health")
+    process.await_answer(f"{place.stand_ins}/_health", START_S)
 
 
 def _start_front_door(place: Place, outputs: Outputs) -> None:
@@ -94,20 +91,7 @@ def _start_front_door(place: Place, outputs: Outputs) -> None:
         {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         stamp,
     )
-    _wait(process, f"{place.front_door}/health")
-
-
-def _wait(process: Background, url: str) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if not process.is_running:
-            raise process.failure("ended while it started")
-        try:
-            if httpx.get(url, timeout=10, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise process.failure(f"did not answer within {START_S:.0f} s")
+    process.await_answer(f"{place.front_door}/health", START_S)
 
 
 def real_providers() -> list[str]:
