@@ -8,6 +8,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, WaiterError
 
+from cdk.clients import Clients
 from cdk.config import Stage
 from cdk.destroy.things import NotDestroyed, PlanKey, Resource, Stack
 
@@ -24,10 +25,10 @@ class AwsAccount:
     """
 
     def __init__(self, session: Any, look_s: float = 5) -> None:
-        self._session, self._look_s = session, look_s
-        self._clients: dict[str, Any] = {}
+        self._look_s = look_s
+        self._clients = Clients(session)
         with _explained("the account cannot be reached"):
-            account = self._client("sts").get_caller_identity()["Account"]
+            account = self._clients.of("sts").get_caller_identity()["Account"]
         self.place = f"account {account}, region {session.region_name}"
         self._account = account
 
@@ -47,19 +48,10 @@ class AwsAccount:
             )
         return found
 
-    def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service)
-        return self._clients[service]
-
-    def _pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
-        pages = self._client(service).get_paginator(operation).paginate(**arguments)
-        return [each for page in pages for each in page.get(key, [])]
-
     def stacks(self, prefix: str) -> list[Stack]:
         """Return the stacks whose names begin so."""
         with _explained("the stacks cannot be listed"):
-            found = self._pages("cloudformation", "describe_stacks", "Stacks")
+            found = self._clients.pages("cloudformation", "describe_stacks", "Stacks")
         return [
             Stack(each["StackName"], each["StackId"], each["StackStatus"], each["CreationTime"].timestamp())
             for each in found
@@ -69,7 +61,7 @@ class AwsAccount:
     def resources(self, stack: Stack) -> list[Resource]:
         """Return what a stack consists of."""
         with _explained(f"{stack.name} cannot be looked at"):
-            found = self._pages(
+            found = self._clients.pages(
                 "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack.stack_id
             )
         return [
@@ -80,7 +72,7 @@ class AwsAccount:
 
     def delete_stack(self, stack: Stack) -> None:
         """Delete a stack, and wait until it is gone."""
-        client = self._client("cloudformation")
+        client = self._clients.of("cloudformation")
         with _explained(f"{stack.name} was not deleted"):
             client.delete_stack(StackName=stack.stack_id)
             try:
@@ -92,7 +84,7 @@ class AwsAccount:
                 raise NotDestroyed(f"{stack.name} was not deleted: {self._why(stack)}") from error
 
     def _why(self, stack: Stack) -> str:
-        found = self._pages(
+        found = self._clients.pages(
             "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack.stack_id
         )
         failed = [
@@ -105,11 +97,11 @@ class AwsAccount:
     def stop_executions(self, machine: str) -> int:
         """Stop what runs in a state machine; return how many executions that were."""
         with _explained(f"the executions of {machine} were not stopped"):
-            running = self._pages(
+            running = self._clients.pages(
                 "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter="RUNNING"
             )
             for each in running:
-                self._client("stepfunctions").stop_execution(
+                self._clients.of("stepfunctions").stop_execution(
                     executionArn=each["executionArn"], error="StageDestroyed", cause="the stage is being deleted"
                 )
         return len(running)
@@ -117,13 +109,13 @@ class AwsAccount:
     def plan_keys(self, plan: str) -> list[PlanKey]:
         """Return the keys of a usage plan."""
         with _explained(f"the keys of usage plan {plan} cannot be listed"):
-            found = self._pages("apigateway", "get_usage_plan_keys", "items", usagePlanId=plan)
+            found = self._clients.pages("apigateway", "get_usage_plan_keys", "items", usagePlanId=plan)
         return [PlanKey(plan, each["id"], each.get("name", each["id"])) for each in found]
 
     def detach_key(self, key: PlanKey) -> None:
         """Take a key out of its usage plan."""
         with _explained(f"the API key {key.name} was not taken out of its usage plan"):
-            self._client("apigateway").delete_usage_plan_key(usagePlanId=key.plan, keyId=key.key)
+            self._clients.of("apigateway").delete_usage_plan_key(usagePlanId=key.plan, keyId=key.key)
 
     def release_hosts(self, resources: Sequence[Resource]) -> None:
         """Take the protection from workers and hosts, which keeps services and groups from being deleted."""
@@ -133,22 +125,22 @@ class AwsAccount:
             for arn in services:
                 # arn:…:service/<cluster>/<service>
                 _, cluster, service = arn.rsplit("/", 2)
-                tasks = self._pages("ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=service)
+                tasks = self._clients.pages("ecs", "list_tasks", "taskArns", cluster=cluster, serviceName=service)
                 for some in _slices(tasks, 10):
-                    self._client("ecs").update_task_protection(cluster=cluster, tasks=some, protectionEnabled=False)
+                    self._clients.of("ecs").update_task_protection(cluster=cluster, tasks=some, protectionEnabled=False)
             for group in groups:
-                found = self._pages(
+                found = self._clients.pages(
                     "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", AutoScalingGroupNames=[group]
                 )
                 hosts = [host["InstanceId"] for each in found for host in each["Instances"]]
                 for some in _slices(hosts, 50):
-                    self._client("autoscaling").set_instance_protection(
+                    self._clients.of("autoscaling").set_instance_protection(
                         AutoScalingGroupName=group, InstanceIds=some, ProtectedFromScaleIn=False
                     )
 
     def empty_bucket(self, name: str) -> int:
         """Delete all objects of a bucket, in all versions; return how many."""
-        client, deleted = self._client("s3"), 0
+        client, deleted = self._clients.of("s3"), 0
         with _explained(f"the bucket {name} was not emptied"):
             for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
                 found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -163,24 +155,26 @@ class AwsAccount:
     def delete_log_groups(self, prefix: str) -> list[str]:
         """Delete the log groups whose names begin so; return their names."""
         with _explained(f"the log groups {prefix}… were not deleted"):
-            found = self._pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
+            found = self._clients.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
             names = [each["logGroupName"] for each in found]
             for name in names:
-                self._client("logs").delete_log_group(logGroupName=name)
+                self._clients.of("logs").delete_log_group(logGroupName=name)
         return names
 
     def roles(self, prefix: str) -> list[Resource]:
         """Return the roles whose names begin so."""
         with _explained("the roles cannot be listed"):
-            found = self._pages("iam", "list_roles", "Roles")
+            found = self._clients.pages("iam", "list_roles", "Roles")
         return [Resource("AWS::IAM::Role", each["RoleName"]) for each in found if each["RoleName"].startswith(prefix)]
 
     def exists(self, data: Resource) -> bool:
         """Tell whether a bucket, table or secret is there."""
         looks: dict[str, Callable[[], dict[str, Any]]] = {
-            "AWS::S3::Bucket": lambda: self._client("s3").head_bucket(Bucket=data.name),
-            "AWS::DynamoDB::Table": lambda: self._client("dynamodb").describe_table(TableName=data.name),
-            "AWS::SecretsManager::Secret": lambda: self._client("secretsmanager").describe_secret(SecretId=data.name),
+            "AWS::S3::Bucket": lambda: self._clients.of("s3").head_bucket(Bucket=data.name),
+            "AWS::DynamoDB::Table": lambda: self._clients.of("dynamodb").describe_table(TableName=data.name),
+            "AWS::SecretsManager::Secret": lambda: self._clients.of("secretsmanager").describe_secret(
+                SecretId=data.name
+            ),
         }
         with _explained(f"{data.name} cannot be looked at"):
             try:
@@ -195,7 +189,7 @@ class AwsAccount:
         """Return the ARNs of what has these tags."""
         filters = [{"Key": key, "Values": [value]} for key, value in tags.items()]
         with _explained("what is tagged cannot be listed"):
-            found = self._pages(
+            found = self._clients.pages(
                 "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters
             )
         return [each["ResourceARN"] for each in found]

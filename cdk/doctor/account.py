@@ -21,6 +21,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
+from cdk.clients import Clients
 from cdk.config import Stage
 from cdk.doctor.port import Quota, SecretState, Unanswered, Unreachable
 
@@ -49,11 +50,10 @@ class AwsAccount:
     """
 
     def __init__(self, session: Any) -> None:
-        self._session = session
-        self._clients: dict[str, Any] = {}
+        self._clients = Clients(session, config=_CONFIG)
         with _explained("who the credentials are of"):
-            self.number = str(self._client("sts").get_caller_identity()["Account"])
-            self.region = str(self._client("sts").meta.region_name)
+            self.number = str(self._clients.of("sts").get_caller_identity()["Account"])
+            self.region = str(self._clients.of("sts").meta.region_name)
 
     @classmethod
     def of(cls, stage: Stage) -> "AwsAccount":
@@ -61,30 +61,21 @@ class AwsAccount:
         with _explained("who the credentials are of"):
             return cls(boto3.Session(region_name=stage.region))
 
-    def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=_CONFIG)
-        return self._clients[service]
-
-    def _pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
-        pages = self._client(service).get_paginator(operation).paginate(**arguments)
-        return [each for page in pages for each in page.get(key, [])]
-
     def bootstrap_version(self) -> int | None:
         """Return the version of the CDK's bootstrap stack; None if there is none."""
         name = "/cdk-bootstrap/hnb659fds/version"
-        found = self._found("the parameter " + name, lambda: self._client("ssm").get_parameter(Name=name))
+        found = self._found("the parameter " + name, lambda: self._clients.of("ssm").get_parameter(Name=name))
         return None if found is None else int(found["Parameter"]["Value"])
 
     def stacks(self, prefix: str) -> Mapping[str, str]:
         """Return the status of each stack whose name begins so."""
         with _explained("the stacks"):
-            found = self._pages("cloudformation", "describe_stacks", "Stacks")
+            found = self._clients.pages("cloudformation", "describe_stacks", "Stacks")
         return {each["StackName"]: each["StackStatus"] for each in found if each["StackName"].startswith(prefix)}
 
     def quota(self, service: str, code: str) -> Quota:
         """Return a quota; what nobody has ever asked to be raised has AWS' own value."""
-        client, asked = self._client("service-quotas"), {"ServiceCode": service, "QuotaCode": code}
+        client, asked = self._clients.of("service-quotas"), {"ServiceCode": service, "QuotaCode": code}
         what = f"the quota {code} of {service}"
         answer = self._found(what, lambda: client.get_service_quota(**asked))
         if answer is None:
@@ -97,27 +88,27 @@ class AwsAccount:
         found: dict[str, Quota] = {}
         with _explained(f"the quotas of {service}"):
             for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
-                listed = self._pages("service-quotas", operation, "Quotas", ServiceCode=service)
+                listed = self._clients.pages("service-quotas", operation, "Quotas", ServiceCode=service)
                 found |= {each["QuotaName"]: _quota(service, each) for each in listed if each["QuotaName"] in names}
         return found
 
     def lambda_concurrency(self) -> int:
         """Return how many functions may run at once in the account."""
         with _explained("Lambda's settings of the account"):
-            return int(self._client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
+            return int(self._clients.of("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"])
 
     def vcpus(self, instance_types: Collection[str]) -> Mapping[str, int]:
         """Return the vCPUs of instance types, by type; those that the region does not know are left out."""
         asked = [{"Name": "instance-type", "Values": list(instance_types)}]
         with _explained("the instance types"):
-            found = self._pages("ec2", "describe_instance_types", "InstanceTypes", Filters=asked)
+            found = self._clients.pages("ec2", "describe_instance_types", "InstanceTypes", Filters=asked)
         return {each["InstanceType"]: each["VCpuInfo"]["DefaultVCpus"] for each in found}
 
     def zones(self, instance_types: Collection[str]) -> Mapping[str, Collection[str]]:
         """Return in which availability zones each instance type is offered."""
         asked = [{"Name": "instance-type", "Values": list(instance_types)}]
         with _explained("where instance types are offered"):
-            found = self._pages(
+            found = self._clients.pages(
                 "ec2",
                 "describe_instance_type_offerings",
                 "InstanceTypeOfferings",
@@ -132,15 +123,15 @@ class AwsAccount:
     def vpcs(self) -> int:
         """Return how many VPCs there are."""
         with _explained("the VPCs"):
-            return len(self._pages("ec2", "describe_vpcs", "Vpcs"))
+            return len(self._clients.pages("ec2", "describe_vpcs", "Vpcs"))
 
     def has_role(self, name: str) -> bool:
         """Tell whether there is a role."""
-        return self._found(f"the role {name}", lambda: self._client("iam").get_role(RoleName=name)) is not None
+        return self._found(f"the role {name}", lambda: self._clients.of("iam").get_role(RoleName=name)) is not None
 
     def secret(self, name: str) -> SecretState:
         """Return whether a secret is there and has a value."""
-        client = self._client("secretsmanager")
+        client = self._clients.of("secretsmanager")
         found = self._found(f"the secret {name}", lambda: client.describe_secret(SecretId=name))
         if found is None:
             return "missing"
@@ -151,17 +142,17 @@ class AwsAccount:
 
     def has_bucket(self, name: str) -> bool:
         """Tell whether there is a bucket."""
-        return self._found(f"the bucket {name}", lambda: self._client("s3").head_bucket(Bucket=name)) is not None
+        return self._found(f"the bucket {name}", lambda: self._clients.of("s3").head_bucket(Bucket=name)) is not None
 
     def has_table(self, name: str) -> bool:
         """Tell whether there is a table."""
-        client = self._client("dynamodb")
+        client = self._clients.of("dynamodb")
         return self._found(f"the table {name}", lambda: client.describe_table(TableName=name)) is not None
 
     def sizes(self, bucket: str, prefix: str) -> Mapping[str, int]:
         """Return the sizes of the objects below a prefix, bytes, by key."""
         with _explained(f"s3://{bucket}/{prefix}"):
-            found = self._pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
+            found = self._clients.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
         return {each["Key"]: each["Size"] for each in found}
 
     def _found(self, what: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
