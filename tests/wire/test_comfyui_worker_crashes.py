@@ -1,5 +1,6 @@
 """The worker of the GPU lane when ComfyUI, AWS or the worker itself is lost in the middle."""
 
+import asyncio
 import shlex
 import sys
 from typing import Any
@@ -14,7 +15,7 @@ from backlot.steps import Holder
 from backlot.tasks import Status
 from containers.comfyui.worker.host import TaskProtection
 from containers.comfyui.worker.readiness import served
-from tests.wire.gpu_lane import EDIT, ComfyuiServer, Site, in_loop, inverted, site, until
+from tests.wire.gpu_lane import EDIT, PATIENCE_S, ComfyuiServer, Site, in_loop, inverted, site, until
 
 SLOW = {"step_s": 0.05}
 
@@ -86,13 +87,17 @@ async def test_comfyui_of_ours_is_started_and_started_again(tmp_path, unused_por
 async def test_prompts_that_a_killed_worker_left_behind_are_withdrawn(tmp_path):
     server = ComfyuiServer(tmp_path, step_s=0.05)
     await server.start()
-    await server.fault("comfyui-run", {"kind": "hang", "wait_s": 0.5})
+    await server.fault("comfyui-run", {"kind": "hang", "wait_s": PATIENCE_S})
     for client_id in ("backlot-killed-1", "backlot-killed-1", "a person"):
         await server.post(client_id)
     async with aiohttp.ClientSession() as http:
         place = Site(server, http)
         place.start_worker()
+        async with asyncio.timeout(PATIENCE_S):
+            while len((await server.state())["deletes"]) < 2:
+                await asyncio.sleep(0.02)
         # The one that runs is in its last node and does not hear of it any more.
+        await server.hasten()
         await place.has_run("success", "success")
         place.worker.end("a test")
         await place.running

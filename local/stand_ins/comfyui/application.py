@@ -7,9 +7,9 @@ Faults, `PUT /_faults/<name>`:
     comfyui-<route>  all other calls, by the first part of their path: `comfyui-upload`, `comfyui-view`,
                      `comfyui-history`, `comfyui-ws` …: `status`, `reset`, `truncated`, `none` with `wait_s`, `death`
     comfyui-run      prompts as they run, in a sampler after its `step`, or in the `node` with this id or class:
-                     `oom`, `exception` (`code` is its type), `hang` for `wait_s`, `death`, `socket-cut`, `restart` (all
-                     that is in memory is lost, the sockets break); at its end: `late-history` by `wait_s`, `no-end`
-                     (no `executing` without a node)
+                     `oom`, `exception` (`code` is its type), `hang` for `wait_s`, or until `step_s` is changed,
+                     `death`, `socket-cut`, `restart` (all that is in memory is lost, the sockets break); at its end:
+                     `late-history` by `wait_s`, `no-end` (no `executing` without a node)
 """
 
 import os

@@ -231,13 +231,19 @@ class Run:
             case "exception":
                 raise MadeToFail(self._fault.code, self._fault.message)
             case "hang":
-                await asyncio.sleep(self._fault.wait_s)
+                await self._hang(self._fault.wait_s)
             case "death":
                 os._exit(1)
             case "socket-cut":
                 self._shop.sockets.cut(self.prompt.client_id)
             case "restart":
                 raise Restarted
+
+    async def _hang(self, limit_s: float) -> None:
+        """Do nothing, until somebody changes how long samplers take at the latest."""
+        deadline, step_s = time.monotonic() + limit_s, self._shop.settings.step_s
+        while time.monotonic() < deadline and self._shop.settings.step_s == step_s:
+            await asyncio.sleep(0.02)
 
     def _note(self, event: str, data: dict[str, Any], *, is_broadcast: bool = False) -> None:
         """Send a message that the history keeps."""
