@@ -60,6 +60,7 @@ def add_stage(app: App, stage: Stage, checkpoints: Checkpoints | None = None, ma
         storage=storage,
         work=work,
         closed_lanes=() if gpu.is_open else (Lane.GPU,),
+        closed_models=models.closed,
         env=env,
         description="Backlot: the API",
     )

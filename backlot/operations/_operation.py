@@ -167,6 +167,7 @@ class Operation:
         request: model of the request.
         steps: names of the steps in the order of the happy path; each is a module of `backlot.steps`.
         providers: paid APIs that it needs, by the name under which their key is kept.
+        models: of our own that it cannot do without; a stage without one of them refuses it.
         transitions: state transitions of the longest happy path, the start of the execution among them.
         estimate: what the providers charge for a typical request.
         example: a request that the documentation shows and `make demo` submits.
@@ -182,6 +183,7 @@ class Operation:
     transitions: int
     estimate: Callable[[], list[CostItem]]
     example: dict[str, Any]
+    models: tuple[str, ...] = ()
     other_lanes: tuple[Lane, ...] = ()
 
     @property

@@ -56,6 +56,7 @@ OPERATION = Operation(
     request=BodyMasksRequest,
     steps=("segment-body", "deliver-masks"),
     providers=(),
+    models=("schp",),
     transitions=5,
     estimate=_estimate,
     example={"image_url": "https://example.com/person.jpg", "user_id": "user-1"},

@@ -32,6 +32,7 @@ class ApiStack(CdkStack):
         storage: with records and results.
         work: that its requests begin.
         closed_lanes: lanes whose machines are not deployed.
+        closed_models: models of our own that have no endpoint.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class ApiStack(CdkStack):
         storage: StorageStack,
         work: WorkStack,
         closed_lanes: tuple[Lane, ...],
+        closed_models: tuple[str, ...],
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        self._stage, self._storage, self._work, self._closed_lanes = stage, storage, work, closed_lanes
+        self._stage, self._storage, self._work = stage, storage, work
+        self._closed_lanes, self._closed_models = closed_lanes, closed_models
         # A layer of this stack's own: CloudFormation cannot change an export that another stack uses.
         self._layer = DependencyLayer(self, "Dependencies", platform=stage.platform).version
         serve_api, receiver = self._serve_api(), self._receiver()
@@ -90,14 +93,18 @@ class ApiStack(CdkStack):
                 "QUEUE_MAX": json.dumps(stage.queue_max),
                 "NODE_CLASSES": json.dumps(stage.gpu.node_classes),
                 "CLOSED_LANES": ",".join(self._closed_lanes),
+                "CLOSED_MODELS": ",".join(self._closed_models),
                 "DELIVERS_MASKS": "true" if stage.mask_assets_url else "false",
-                "MODEL_ENDPOINT": endpoint_name(stage, MODEL),
+                "MODEL_ENDPOINTS": json.dumps({name: endpoint_name(stage, name) for name in stage.models}),
                 "MODEL_CONCURRENCY": str(stage.models[MODEL].concurrency),
                 **({"AWS_ENDPOINT_URL_SAGEMAKER": stage.sagemaker_url} if stage.sagemaker_url else {}),
             },
         )
         serve_api.role.add_to_policy(
-            iam.PolicyStatement(actions=["sagemaker:DescribeEndpoint"], resources=[endpoint_arn(self, stage, MODEL)])
+            iam.PolicyStatement(
+                actions=["sagemaker:DescribeEndpoint"],
+                resources=[endpoint_arn(self, stage, name) for name in stage.models],
+            )
         )
         tables.grant(tables.task_store, serve_api.role, "GetItem", "PutItem", "UpdateItem")
         tables.grant_query(serve_api.role, OWNER_INDEX)

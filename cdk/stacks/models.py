@@ -49,12 +49,12 @@ class ModelsStack(CdkStack):
         ]
         CfnOutput(self, "ModelSuccessTopicArn", value=self.succeeded.topic_arn)
         CfnOutput(self, "ModelErrorTopicArn", value=self.failed.topic_arn)
-        missing = [] if stage.emulated else sorted(set(stage.models) - set(hosted))
-        if missing:
+        self.closed = () if stage.emulated else tuple(sorted(set(stage.models) - set(hosted)))
+        if self.closed:
             CfnOutput(
                 self,
                 "ModelsNotPublished",
-                value=", ".join(missing),
+                value=", ".join(self.closed),
                 description="Models without an endpoint, see make publish-model",
             )
 

@@ -1,5 +1,6 @@
 """What the routes work with, and how it is put together."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backlot.aws.clients import ClientWhenNeeded, client, s3_client
@@ -42,7 +43,7 @@ class Deps:
         uploads: takes images in.
         webhooks: the secret from which signing keys of webhooks are made.
         counters: how many tasks were completed.
-        fleet: the instances that make body masks.
+        fleets: by model of our own, its instances.
         gpus: the hosts of the GPU lane.
         progress: how far their tasks are.
         clock: Unix time in milliseconds.
@@ -59,7 +60,7 @@ class Deps:
     uploads: Uploads
     webhooks: WebhookSecret
     counters: Counters
-    fleet: ModelFleet
+    fleets: Mapping[str, ModelFleet]
     gpus: GpuFleet
     progress: TaskProgress
     clock: Clock
@@ -67,7 +68,7 @@ class Deps:
 
 def compose(settings: Settings) -> Deps:
     """Make the clients and everything that stands on them."""
-    dynamodb, secrets = client("dynamodb"), client("secretsmanager")
+    dynamodb, secrets, sagemaker = client("dynamodb"), client("secretsmanager"), ClientWhenNeeded("sagemaker")
     task_table = Table(dynamodb, settings.task_store, "task_id")
     tasks = TaskStore(task_table)
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
@@ -96,7 +97,7 @@ def compose(settings: Settings) -> Deps:
         metrics=OperationMetrics(),
         webhooks=WebhookSecret(secrets, settings.webhook_secret),
         counters=Counters(once),
-        fleet=ModelFleet(ClientWhenNeeded("sagemaker"), settings.model_endpoint),
+        fleets={name: ModelFleet(sagemaker, endpoint) for name, endpoint in settings.model_endpoints.items()},
         gpus=GpuFleet(once),
         progress=TaskProgress(once),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),

@@ -27,9 +27,10 @@ class Settings(EnvironmentSettings):
         queue_max: how many tasks of an operation may wait or run at once, JSON; of others, any number.
         node_classes: classes of ComfyUI's that workflows of callers may use, JSON.
         closed_lanes: lanes whose machines are not deployed, separated by commas.
+        closed_models: models of our own that have no endpoint, separated by commas.
         delivers_masks: whether the stage has a mask asset service, to which `POST /process` has its masks delivered.
-        model_endpoint: name of the endpoint that makes body masks.
-        model_concurrency: how many requests one of its instances works on at once.
+        model_endpoints: name of each model's endpoint, JSON.
+        model_concurrency: how many requests one instance of the model for body masks works on at once.
     """
 
     stage: str
@@ -50,6 +51,7 @@ class Settings(EnvironmentSettings):
     queue_max: Json[dict[str, int]]
     node_classes: Json[tuple[str, ...]]
     closed_lanes: str
+    closed_models: str
     delivers_masks: bool
-    model_endpoint: str
+    model_endpoints: Json[dict[str, str]]
     model_concurrency: int = Field(ge=1, le=1000)

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
 from backlot import assets
+from backlot.operations import Lane, catalogue
 from cdk.checkpoints import CHECKPOINTS, Checkpoints
 from cdk.config import DEV, PROD, HeavyModel, LightModel, Stage
 from cdk.constructs.model_image import CONTENTS, DOCKERFILE
@@ -124,6 +125,28 @@ def test_endpoint_has_the_name_that_others_call_it_by(assembly):
     names = {each["Properties"]["EndpointName"] for each in assembly.resources("AWS::SageMaker::Endpoint").values()}
     wanted = set() if assembly.stage.emulated else {f"backlot-{assembly.stage.name}-{m}" for m in assembly.stage.models}
     assert names == wanted
+
+
+def test_api_knows_and_may_look_at_the_endpoint_of_every_model(assembly):
+    wanted = {model: f"backlot-{assembly.stage.name}-{model}" for model in assembly.stage.models}
+    variables = assembly.functions()["serve_api"]["Environment"]["Variables"]
+    described = assembly.actions_of("/ServeApiRole")["sagemaker:DescribeEndpoint"]
+    assert json.loads(variables["MODEL_ENDPOINTS"]) == wanted
+    assert set(re.findall(r":endpoint/([^\"]+)", described)) == set(wanted.values())
+    assert variables["CLOSED_MODELS"] == ""
+
+
+def test_model_without_an_endpoint_is_closed_but_on_the_emulator():
+    stage = stage_with(odd=ODD, **{"other-one": ODD})
+    published = checkpoints_of(stage_with(odd=ODD))
+    assert models_of(stage, published).closed == ("other-one",)
+    assert models_of(stage.model_copy(update={"emulated": True}), published).closed == ()
+
+
+@pytest.mark.parametrize("operation", catalogue().values(), ids=lambda operation: operation.name)
+def test_operation_of_the_models_lane_names_models_that_every_stage_has(assembly, operation):
+    assert set(operation.models) <= set(assembly.stage.models)
+    assert operation.models or operation.lane is not Lane.MODEL
 
 
 def test_name_of_an_unknown_models_endpoint_is_refused():

@@ -51,9 +51,10 @@ ENVIRONMENT = {
     "TASK_DAYS": "30",
     "QUEUE_MAX": '{"body-masks": 3}',
     "CLOSED_LANES": "",
+    "CLOSED_MODELS": "",
     "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
     "DELIVERS_MASKS": "true",
-    "MODEL_ENDPOINT": "backlot-dev-schp",
+    "MODEL_ENDPOINTS": '{"schp": "backlot-dev-schp"}',
     "MODEL_CONCURRENCY": "4",
 }
 
@@ -126,10 +127,13 @@ class Api:
     gpus: Gpus = field(default_factory=Gpus)
     progress: Progress | None = None
     closed_lanes: str = ""
+    closed_models: str = ""
     is_store_reachable: bool = True
 
     def __post_init__(self) -> None:
-        settings = Settings.model_validate(ENVIRONMENT | {"CLOSED_LANES": self.closed_lanes})
+        settings = Settings.model_validate(
+            ENVIRONMENT | {"CLOSED_LANES": self.closed_lanes, "CLOSED_MODELS": self.closed_models}
+        )
         images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
         self.app = build_app(
             Deps(
@@ -150,7 +154,7 @@ class Api:
                 uploads=self.uploads,
                 queue=self.queue,
                 counters=self.counters,
-                fleet=SimpleNamespace(state=lambda: self.fleet),
+                fleets={"schp": SimpleNamespace(state=lambda: self.fleet)},
                 gpus=self.gpus,
                 progress=SimpleNamespace(of=lambda _: self.progress),
                 clock=self.clock,

@@ -384,6 +384,16 @@ def test_operation_without_machines_is_refused_and_stores_nothing():
     assert api.post("/api/v1/face-mask/tasks", BODY).status == 202
 
 
+@pytest.mark.parametrize(("closed", "status"), [("schp", 503), ("flux,schp", 503), ("flux", 202)])
+def test_operation_is_refused_exactly_if_one_of_its_models_has_no_endpoint(closed, status):
+    api = Api(lambda: NOW_MS, closed_models=closed)
+    answer = api.post("/api/v1/body-masks/tasks", {"image_url": BODY["image_url"]})
+
+    assert answer.status == status
+    assert bool(api.tasks.kept) is (status == 202)
+    assert status == 202 or answer.json()["error"]["code"] == "NOT_DEPLOYED"
+
+
 def test_task_of_the_gpu_lane_tells_how_far_it_is():
     api = Api(
         lambda: NOW_MS, progress=Progress(value=0.4, node="14", node_class="KSampler", step=3, steps=8, at_ms=NOW_MS)

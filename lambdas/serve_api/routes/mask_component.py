@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.assets import UPLOAD_ENDINGS, UPLOAD_PREFIX
 from backlot.operations import operation_named
+from backlot.operations.body_masks import OPERATION as BODY_MASKS
 from backlot.operations.body_masks import BodyMasksRequest
 from backlot.views import AcceptedMasks, ComponentStats
 from lambdas.serve_api import http_requests
@@ -46,7 +47,7 @@ def mask_component_router(deps: Deps) -> APIGatewayRouter:
 
     @router.get("/stats")
     def stats() -> Response[Any]:
-        fleet = deps.fleet.state()
+        fleet = deps.fleets[BODY_MASKS.models[0]].state()
         answer = ComponentStats(
             queue_max=deps.settings.queue_max[OPERATION],
             queue_current=deps.tasks.open_count(OPERATION),

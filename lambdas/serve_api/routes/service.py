@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from backlot.aws.secrets import variable
 from backlot.callbacks import secret_of, written
 from backlot.operations import catalogue
+from backlot.operations.body_masks import OPERATION as BODY_MASKS
 from backlot.views import SigningSecret
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
@@ -67,7 +68,7 @@ def _health(deps: Deps) -> dict[str, Any]:
     """Report as the replaced servers did, always with HTTP 200, and say what is missing."""
     needed = {provider for operation in catalogue().values() for provider in operation.providers}
     providers = sorted(needed | ({"mask-assets"} if deps.settings.delivers_masks else set()))
-    fleet = deps.fleet.state()
+    fleet = deps.fleets[BODY_MASKS.models[0]].state()
     keys = {provider: deps.keys.is_set(provider) for provider in providers}
     missing = [variable(provider) for provider, is_set in keys.items() if is_set is False]
     store = deps.task_table.is_reachable()

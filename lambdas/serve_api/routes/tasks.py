@@ -119,10 +119,11 @@ def check_room(deps: Deps, operation: Operation) -> None:
     """Refuse a request that nobody would do, or if as many tasks of its operation wait or run as the stage takes.
 
     Raises:
-        NotDeployed: the stage has no machines for it.
+        NotDeployed: the stage has no machines for it, or not all of its models.
         QueueFull: as many wait or run.
     """
-    if operation.lane in deps.settings.closed_lanes.split(","):
+    closed_lanes, closed_models = deps.settings.closed_lanes.split(","), deps.settings.closed_models.split(",")
+    if operation.lane in closed_lanes or not set(operation.models).isdisjoint(closed_models):
         raise NotDeployed(operation=operation.name)
     most = deps.settings.queue_max.get(operation.name)
     if most is not None and deps.tasks.open_count(operation.name) >= most:
