@@ -13,7 +13,7 @@ from backlot.errors import OperationNotFound
 from local.demo import Demo, DemoFailed, describe, made
 from local.deployment import DeploymentFailed, api_key, write_json
 from local.environment import comfyui_url
-from local.models import SCHP, is_real
+from local.models import real_models
 from local.place import ROOT, Place
 from local.processes import NotStarted
 from local.stack import down, real_providers, up
@@ -66,7 +66,7 @@ def _demo(place: Place, operation: str) -> None:
         _say(f"  on CDN   {image['result_url']}")
     if report.shown is not None:
         _say(f"  to see   {report.shown}")
-    real = [*real_providers(), *([SCHP.name] if is_real(SCHP) else []), *(["ComfyUI"] if comfyui_url() else [])]
+    real = [*real_providers(), *real_models(), *(["ComfyUI"] if comfyui_url() else [])]
     _say(f"  engine   {'stand-ins, see local/stand_ins' if not real else 'real: ' + ', '.join(real)}")
     _how_to_go_on(place, demo.key)
 

@@ -48,9 +48,6 @@ class Outputs:
     def __getitem__(self, name: str) -> str:
         return self.values[name]
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.values
-
 
 def context(place: Place) -> dict[str, Any]:
     """Return what stage `local` is made of, see `cdk.config.local_stage`."""

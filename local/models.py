@@ -1,101 +1,74 @@
-"""The model servers of local mode: the real server, with the real checkpoint if the shell names one."""
+"""The model servers of local mode: the real server for each model, with a real checkpoint if the shell names one."""
 
+import json
 import sys
 import time
-from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
 
-from local.deployment import Outputs
+from backlot.assets import MODEL_FAILURE_PREFIX, MODEL_RESULT_PREFIX
+from cdk.config import ModelEndpoint, local_stage
+from local.deployment import Outputs, context
 from local.environment import checkpoint_folder
 from local.place import ROOT, Place
 from local.processes import Background, NotStarted, stamp_of
 
-#: A real checkpoint is read, calibrated and compared in half a minute on two idle cores, seconds.
-LOAD_S = 300.0
+#: What stands in for each model of stage `local` while the shell names no checkpoint of it.
+STAND_INS = {
+    "schp": "local.stand_ins.body_parts:BodyParts",
+}
 
-
-@dataclass(frozen=True)
-class Served:
-    """A model that local mode serves.
-
-    Args:
-        name: of the model.
-        variable: of the shell that names the folder of a real checkpoint.
-        real: class that loads it.
-        stand_in: class that needs none.
-        endpoint: name of the SageMaker endpoint in stage `local`.
-        concurrency: of the endpoint, and of the server behind it.
-    """
-
-    name: str
-    variable: str
-    real: str
-    stand_in: str
-    endpoint: str
-    concurrency: int
-
-
-SCHP = Served(
-    name="schp",
-    variable="SCHP_WEIGHTS",
-    real="sagemaker_models.schp.model:Schp",
-    stand_in="local.stand_ins.body_parts:BodyParts",
-    endpoint="backlot-local-schp",
-    concurrency=2,
-)
+#: What a server is made of; another one is started when it changes.
+SOURCES = ("sagemaker_models", "local/stand_ins", "backlot/images", "backlot/errors.py", "backlot/settings.py")
 
 #: The models' own environment, see `make models`.
 MODELS_PYTHON = ROOT / ".build" / "models" / "bin" / "python"
 
 
-def model_server(place: Place, served: Served) -> Background:
-    """Return a model server's process."""
-    return Background(place, f"model-server-{served.name}")
+def model_server(place: Place, name: str) -> Background:
+    """Return the process of a model's server."""
+    return Background(place, f"model-server-{name}")
 
 
-def start_model_server(place: Place, served: Served) -> None:
-    """Start a model server unless it runs as it should; does not wait until it has loaded.
+def start_model_server(place: Place, name: str) -> None:
+    """Start a model's server unless it runs as it should; does not wait until it has loaded.
 
     Raises:
         local.processes.NotStarted: a checkpoint is named that cannot be served.
     """
-    process, weights = model_server(place, served), checkpoint_folder(served.variable)
-    stamp = f"{stamp_of('sagemaker_models', 'backlot/settings.py', 'local/stand_ins')}-{weights}".replace(" ", "-")
+    process, weights = model_server(place, name), checkpoint_folder(weights_variable(name))
+    model = STAND_INS[name] if weights is None else _endpoint(place, name).model_class
+    variables = {
+        **place.client_environment,
+        **_settings(place, name),
+        "MODEL_CLASS": model,
+        "WEIGHTS_FOLDER": str(weights or place.run),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+    }
+    stamp = f"{stamp_of(*SOURCES)}-{sha256(json.dumps(variables).encode()).hexdigest()}"
     if process.is_made_of(stamp):
         return
     process.stop()
-    model = served.stand_in if weights is None else served.real
-    python = sys.executable if weights is None else str(_models_python(served, weights))
-    variables = {
-        **place.client_environment,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
-        "MAX_CONCURRENT": str(served.concurrency),
-    }
-    process.start(
-        [
-            *(python, "-m", "sagemaker_models.serving", "serve", "--model", model),
-            *("--weights", str(weights or place.run), "--host", "127.0.0.1", "--port", str(place.ports.model_server)),
-        ],
-        variables,
-        stamp,
-    )
+    python = sys.executable if weights is None else str(_models_python(name, weights))
+    process.start([python, "-m", "sagemaker_models.serving", "serve"], variables, stamp)
 
 
-def await_model_server(place: Place, served: Served) -> None:
-    """Wait until a model server has loaded its model.
+def await_model_server(place: Place, name: str) -> None:
+    """Wait until a model's server has loaded its model.
 
     Raises:
         local.processes.NotStarted: it ended, or did not load in time.
     """
-    process, deadline = model_server(place, served), time.monotonic() + LOAD_S
+    process, limit_s = model_server(place, name), _endpoint(place, name).startup_timeout_s
+    deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if not process.is_running:
             raise process.failure("ended while it started")
         try:
-            answer = httpx.get(f"{place.model_server}/ping", timeout=10, trust_env=False)
+            answer = httpx.get(f"{place.model_server(name)}/ping", timeout=10, trust_env=False)
         except httpx.TransportError:
             time.sleep(0.1)
             continue
@@ -104,34 +77,57 @@ def await_model_server(place: Place, served: Served) -> None:
         if answer.json()["status"] == "failed":
             raise process.failure(f"cannot load its model: {answer.json()['reason']}")
         time.sleep(0.1)
-    raise process.failure(f"did not load within {LOAD_S:.0f} s")
+    raise process.failure(f"did not load within {limit_s} s")
 
 
-def connect_endpoint(place: Place, outputs: Outputs, served: Served) -> None:
-    """Tell SageMaker's stand-in of an endpoint, as the deployment of one would; nothing if none is deployed."""
-    if "ModelSuccessTopicArn" not in outputs:
-        return
-    bucket = outputs["BucketName"]
-    endpoint = {
-        "url": place.model_server,
+def connect_endpoint(place: Place, outputs: Outputs, name: str) -> None:
+    """Tell SageMaker's stand-in of a model's endpoint, as the deployment of one would."""
+    bucket, endpoint = outputs["BucketName"], endpoint_name(name)
+    settings = {
+        "url": place.model_server(name),
         "success_topic": outputs["ModelSuccessTopicArn"],
         "error_topic": outputs["ModelErrorTopicArn"],
-        "output": f"s3://{bucket}/model-results/{served.endpoint}",
-        "failure": f"s3://{bucket}/model-failures/{served.endpoint}",
-        "concurrency": served.concurrency,
+        "output": f"s3://{bucket}/{MODEL_RESULT_PREFIX}{endpoint}",
+        "failure": f"s3://{bucket}/{MODEL_FAILURE_PREFIX}{endpoint}",
+        "concurrency": _endpoint(place, name).concurrency,
     }
-    url = f"{place.stand_ins}/_sagemaker/endpoints/{served.endpoint}"
-    httpx.put(url, json=endpoint, timeout=10, trust_env=False).raise_for_status()
+    url = f"{place.stand_ins}/_sagemaker/endpoints/{endpoint}"
+    httpx.put(url, json=settings, timeout=10, trust_env=False).raise_for_status()
 
 
-def is_real(served: Served) -> bool:
-    """Tell whether the shell names a real checkpoint of a model."""
-    return checkpoint_folder(served.variable) is not None
+def endpoint_name(name: str) -> str:
+    """Return the name of a model's endpoint in stage `local`."""
+    return f"backlot-local-{name}"
 
 
-def _models_python(served: Served, weights: Path) -> Path:
+def weights_variable(name: str) -> str:
+    """Return the variable of the shell that names the folder of a model's real checkpoint: `QWEN_EDIT_WEIGHTS`."""
+    return f"{name.replace('-', '_').upper()}_WEIGHTS"
+
+
+def real_models() -> list[str]:
+    """Return the models of which the shell names a real checkpoint."""
+    return [name for name in STAND_INS if checkpoint_folder(weights_variable(name)) is not None]
+
+
+def _endpoint(place: Place, name: str) -> ModelEndpoint:
+    return local_stage(**context(place)).models[name]
+
+
+def _settings(place: Place, name: str) -> dict[str, str]:
+    """Return the server's variables, as the deployment of an endpoint would set them."""
+    endpoint = _endpoint(place, name)
+    return {
+        "SERVER_HOST": "127.0.0.1",
+        "SERVER_PORT": str(place.ports.of_model(name)),
+        "MAX_CONCURRENT": str(endpoint.parallel_runs),
+        "MAX_QUEUE": str(endpoint.concurrency),
+    }
+
+
+def _models_python(name: str, weights: Path) -> Path:
     if not weights.is_dir():
-        raise NotStarted(f"{served.variable} names {weights}, which is no folder")
+        raise NotStarted(f"{weights_variable(name)} names {weights}, which is no folder")
     if not MODELS_PYTHON.exists():
-        raise NotStarted(f"{served.variable} is set, but the models' packages are not installed: run `make models`")
+        raise NotStarted(f"{weights_variable(name)} is set, but the models' packages are missing: run `make models`")
     return MODELS_PYTHON

@@ -8,8 +8,10 @@ import json
 import platform
 import socket
 import sys
+from collections.abc import Set
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 from zlib import crc32
@@ -32,9 +34,16 @@ class Ports:
     emulator: int
     front_door: int
     stand_ins: int
-    model_server: int
+    schp: int
     comfyui: int
     gpu_worker: int
+    segment: int
+    qwen_edit: int
+    flux: int
+
+    def of_model(self, name: str) -> int:
+        """Return the port of a model's server."""
+        return int(asdict(self)[name.replace("-", "_")])
 
 
 @dataclass(frozen=True)
@@ -54,14 +63,17 @@ class Place:
         """Open a place; its ports are chosen when it is new, or when somebody else has taken one meanwhile."""
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "ports.json"
-        fresh = Ports(*free_ports(str(folder), len(fields(Ports))))
-        if known.exists():
-            # A place of an older checkout lacks some; what runs in it keeps those that it has.
-            ports = Ports(**(asdict(fresh) | json.loads(known.read_text())))
-            if any((folder / "run").glob("*.pid")) or all(_is_free(port) for port in asdict(ports).values()):
-                fresh = ports
-        known.write_text(json.dumps(asdict(fresh)))
-        return cls(folder, fresh)
+        names = [field.name for field in fields(Ports)]
+        # A place of an older checkout has some others; what runs in it keeps those that are still asked for.
+        written = json.loads(known.read_text()) if known.exists() else {}
+        kept = {name: int(port) for name, port in written.items() if name in names}
+        if not any((folder / "run").glob("*.pid")) and not all(_is_free(port) for port in kept.values()):
+            kept = {}
+        missing = [name for name in names if name not in kept]
+        found = free_ports(str(folder), len(missing), without=set(kept.values()))
+        ports = Ports(**kept, **dict(zip(missing, found, strict=True)))
+        known.write_text(json.dumps(asdict(ports)))
+        return cls(folder, ports)
 
     def inner(self) -> "list[Place]":
         """Return the places below this one: those of tests and measurements."""
@@ -97,10 +109,9 @@ class Place:
         """Where the providers' stand-ins answer."""
         return f"http://localhost:{self.ports.stand_ins}"
 
-    @property
-    def model_server(self) -> str:
-        """Where the model server answers."""
-        return f"http://localhost:{self.ports.model_server}"
+    def model_server(self, name: str) -> str:
+        """Return where a model's server answers."""
+        return f"http://localhost:{self.ports.of_model(name)}"
 
     @property
     def comfyui(self) -> str:
@@ -150,20 +161,18 @@ class Place:
         return folder
 
 
-def free_ports(seed: str, count: int) -> list[int]:
+def free_ports(seed: str, count: int, *, without: Set[int] = frozenset()) -> list[int]:
     """Return ports of loopback that nobody listens on, the same ones for a seed as long as they are free.
 
     Args:
         seed: where the search begins follows from it.
+        without: ports that are not to be among them.
     """
     start = crc32(seed.encode()) % PORTS
-    found: list[int] = []
-    for offset in range(PORTS):
-        port = FIRST_PORT + (start + offset) % PORTS
-        if _is_free(port):
-            found.append(port)
-            if len(found) == count:
-                return found
+    ports = (FIRST_PORT + (start + offset) % PORTS for offset in range(PORTS))
+    found = list(islice((port for port in ports if port not in without and _is_free(port)), count))
+    if len(found) == count:
+        return found
     raise SystemExit(f"no {count} free ports between {FIRST_PORT} and {FIRST_PORT + PORTS}")
 
 

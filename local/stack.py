@@ -1,14 +1,15 @@
-"""Everything that stands: emulator, stand-ins, model server, deployment, GPU worker, front door."""
+"""Everything that stands: emulator, stand-ins, model servers, deployment, GPU worker, front door."""
 
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
 from local.gpu_lane import await_gpu_worker, gpu_worker, start_gpu_worker
-from local.models import SCHP, await_model_server, connect_endpoint, model_server, start_model_server
+from local.models import STAND_INS, await_model_server, connect_endpoint, model_server, start_model_server
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
 
@@ -43,21 +44,26 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
         say("starting MiniStack, the emulator of AWS")
         start_emulator(place, faults=faults)
     _start_stand_ins(place)
-    start_model_server(place, SCHP)
+    for name in STAND_INS:
+        start_model_server(place, name)
     say("deploying with the AWS CDK")
     outputs = deploy(place)
     start_gpu_worker(place, outputs)
     _start_front_door(place, outputs)
-    await_model_server(place, SCHP)
-    connect_endpoint(place, outputs, SCHP)
+    for name in STAND_INS:
+        await_model_server(place, name)
+        connect_endpoint(place, outputs, name)
     await_gpu_worker(place)
     return outputs
 
 
 def down(place: Place) -> None:
     """Stop everything and remove what belonged to it."""
-    for process in (front_door(place), gpu_worker(place), model_server(place, SCHP), stand_ins(place), emulator(place)):
-        process.stop()
+    asking = [front_door(place), gpu_worker(place), *(model_server(place, name) for name in STAND_INS)]
+    # A worker that ends hands its work back, to those that are asked.
+    for together in (asking, [stand_ins(place), emulator(place)]):
+        with ThreadPoolExecutor(len(together)) as threads:
+            list(threads.map(Background.stop, together))
     # The emulator leaves an unpacked layer behind for every process of a function that it has started.
     shutil.rmtree(place.run)
 

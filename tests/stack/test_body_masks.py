@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from local.demo import PORTRAITS
-from local.models import SCHP, await_model_server, start_model_server
+from local.models import await_model_server, start_model_server
 from tests.stack.waiting import until
 
 PERSON = (PORTRAITS / "astronaut.png").read_bytes()
@@ -253,7 +253,7 @@ def test_cancelled_task_ends_at_once_and_its_answer_changes_nothing(studio, astr
 
 
 def kill_server(studio) -> None:
-    pid = int((studio.place.run / f"model-server-{SCHP.name}.pid").read_text().split()[0])
+    pid = int((studio.place.run / "model-server-schp.pid").read_text().split()[0])
     server = psutil.Process(pid)
     server.kill()
     server.wait(10)
@@ -277,8 +277,8 @@ def test_jobs_of_several_users_are_all_done_once_in_each_users_order(studio, ast
         ids[studio.submit("body-masks", {"image_url": astronaut, "user_id": f"user-{number % 3}"})] = number % 3
         if number in (jobs // 3, 2 * jobs // 3):
             kill_server(studio)
-            start_model_server(studio.place, SCHP)
-    await_model_server(studio.place, SCHP)
+            start_model_server(studio.place, "schp")
+    await_model_server(studio.place, "schp")
     until(lambda: sum(run["status"] == "completed" for run in invocations(studio)) == jobs, "all answers", 10 * jobs)
     left = [task_id for task_id in ids if studio.read(task_id)["status"] == "processing"]
     for task_id in left:
