@@ -14,7 +14,11 @@ MASK_PREFIX = "images/face_swap/"
 SEEDREAM_PREFIX = "seedream/"
 PORTRAIT_PREFIX = "portraits/"
 BODY_MASK_PREFIX = "images/body_masks/"
+MASKED_EDIT_PREFIX = "images/masked_edits/"
 COMFYUI_PREFIX = "images/comfyui-results/"
+
+#: What tasks keep that were asked to: conditional images and logs, for their owner's eyes.
+DEBUG_PREFIX = "debug/"
 
 #: What models of our own are asked, and where SageMaker puts what they answer; all below the account's own eyes.
 MODEL_REQUEST_PREFIX = "model-requests/"
@@ -64,6 +68,25 @@ def result_key(prefix: str, task_id: str, step: str, created_ms: int, content_ty
 def is_mask_key(key: str | None) -> bool:
     """Tell whether an object key is that of a masked picture of ours."""
     return key is not None and _MASK_KEY.fullmatch(key) is not None
+
+
+def debug_prefix(owner: str, task_id: str, created_ms: int) -> str:
+    """Return below what a task keeps what it was asked to: `debug/<owner>/<UTC YYYYMMDD_HHMMSS>_<8 hex>/`.
+
+    Args:
+        owner: id of the API key that submitted it; what other keys' tasks have kept lies elsewhere.
+        created_ms: when it was submitted, Unix milliseconds.
+    """
+    moment = datetime.fromtimestamp(created_ms / 1000, UTC)
+    return f"{DEBUG_PREFIX}{owner}/{moment:%Y%m%d_%H%M%S}_{task_id[:8]}/"
+
+
+def task_checkpoint_key(model: str, task: str) -> str:
+    """Name the object that says which checkpoint a model is asked to use for a task.
+
+    It is the JSON object `{"uri", "sha256", "config", "published_at"}`; whoever publishes a checkpoint writes it last.
+    """
+    return f"models/{model}/tasks/{task}.json"
 
 
 def comfyui_key(operation: str, task_id: str, suffix: str) -> str:

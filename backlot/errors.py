@@ -23,7 +23,13 @@
     │   ├── FaceIndexOutOfRange
     │   ├── WorkflowRefused
     │   ├── NothingMade
-    │   └── ContentRefused
+    │   ├── ContentRefused
+    │   ├── InputMissing
+    │   ├── InputRefused
+    │   ├── MaskEmpty
+    │   ├── TaskUnavailable
+    │   ├── CheckpointRefused
+    │   └── FileRefused
     ├── TransientError              the same step may succeed later; retried by the state machine
     │   ├── ProviderThrottled
     │   ├── ProviderUnavailable
@@ -38,6 +44,7 @@
         ├── ModelRefused
         ├── ModelFailed
         ├── ModelTimedOut
+        ├── OutputInvalid
         ├── WorkflowFailed
         ├── GpuOutOfMemory
         ├── WorkflowStalled
@@ -257,6 +264,48 @@ class ContentRefused(CallerError):
     remedy = "Change the picture or the prompt; the same request will be refused again."
 
 
+class InputMissing(CallerError):
+    """A model of our own needs a picture or a mask that the request does not bring."""
+
+    sentence = "An input is missing: {reason}"
+    remedy = "Send the picture or the mask that is named."
+
+
+class InputRefused(CallerError):
+    """A model of our own cannot use what the request brings in the way that it asks for."""
+
+    sentence = "The input is refused: {reason}"
+    remedy = "Change what is named, and send the request again."
+
+
+class MaskEmpty(CallerError):
+    """Nothing is marked in a mask, or nothing was found where the request points."""
+
+    sentence = "No masks found: {reason}"
+    remedy = "Mark in white what is meant, or point at it."
+
+
+class TaskUnavailable(CallerError):
+    """A model of our own has no weights for what it is asked."""
+
+    sentence = "The model cannot do this here: {reason}"
+    remedy = "Ask the operator to publish the weights that are named, see make publish-model."
+
+
+class CheckpointRefused(CallerError):
+    """A task's checkpoint does not fit the model that it was published for."""
+
+    sentence = "The checkpoint is refused: {reason}"
+    remedy = "Ask the operator to publish another checkpoint for the task; the next request takes it."
+
+
+class FileRefused(CallerError):
+    """A large file that a model of our own was to read is not there, is too long, or is not what it should be."""
+
+    sentence = "The file is refused: {reason}"
+    remedy = "Ask the operator to publish it again; the next request takes it."
+
+
 class ProviderThrottled(TransientError):
     """A provider answered that too many requests came (HTTP 429)."""
 
@@ -344,6 +393,13 @@ class ModelTimedOut(DefectError):
     sentence = "The model {model} was not done within {limit_s} s"
     remedy = "Submit again; if it repeats, the operator has to look at the endpoint's instances."
     retry = True
+
+
+class OutputInvalid(DefectError):
+    """A model of our own computed values that are no numbers, so that there is no picture."""
+
+    sentence = "The model's output cannot be used: {reason}"
+    remedy = "Ask with another seed; if it repeats, the operator has to check the model's weights and its placement."
 
 
 class WorkflowFailed(DefectError):
