@@ -1,5 +1,10 @@
 """Backlot's prompts."""
 
+import re
+
+#: Words that Qwen's tokenizer takes for marks of its own; one more picture mark than pictures breaks the encoding.
+TOKENIZER_MARK = re.compile(r"<\|[^|<>]*\|>")
+
 #: For the face detector. The shape is asked for by name; "JSON" has to occur for the provider's JSON mode.
 FIND_FACES = (
     "Find the face of every person in this picture. For each face give one box that covers the face only, from the "
@@ -72,6 +77,33 @@ _ZOOM = {
 }
 _SAME_VIEW = "保持画面不变 Keep the picture as it is."
 
+#: What the labels of a masked edit's camera angle and background mean. The model's authors wrote about cameras in
+#: Chinese. Source of the labels: the browser client whose menus they are.
+_ANGLES = {
+    "wide-angle": "广角镜头",
+    "top-down": "俯拍",
+    "side-view": "侧面视角",
+    "front-view": "正面视角",
+    "close-up": "特写",
+    "low-angle": "低角度仰拍",
+    "high-angle": "高角度俯拍",
+    "bird-eye": "鸟瞰视角",
+    "eye-level": "平视",
+    "dutch-angle": "荷兰角倾斜构图",
+}
+_BACKGROUNDS = {
+    "marble-surface": "on a polished marble surface",
+    "soft-gray-studio": "in front of a soft grey studio backdrop",
+    "white-background": "on a plain white background",
+    "black-background": "on a plain black background",
+    "wood-texture": "on a wooden surface with visible grain",
+    "concrete-wall": "in front of a concrete wall",
+    "outdoor-natural": "outdoors in natural light",
+    "indoor-studio": "in an indoor studio with even light",
+    "minimalist": "with a minimalist background",
+    "textured": "with a textured background",
+}
+
 
 def camera(vertical: int, horizontal: int, zoom: int) -> str:
     """Return the prompt that moves the camera.
@@ -83,6 +115,18 @@ def camera(vertical: int, horizontal: int, zoom: int) -> str:
     """
     moves = [_VERTICAL.get(vertical), _HORIZONTAL.get(horizontal), _ZOOM.get(zoom)]
     return " ".join(filter(None, moves)) or _SAME_VIEW
+
+
+def masked_edit(prompt: str, angle: str | None, background: str | None) -> str:
+    """Return the prompt of a masked edit; what has no text is left out.
+
+    Args:
+        prompt: the request's own.
+        angle: label of a camera angle, or other words.
+        background: label of a background, or other words.
+    """
+    parts = (prompt.strip(), _ANGLES.get(angle or "", angle), _BACKGROUNDS.get(background or "", background))
+    return " | ".join(part for part in parts if part)
 
 
 def lighting(direction: str | None, ambient: str | None, intensity: str | None, temperature_k: float | None) -> str:

@@ -1,15 +1,12 @@
 """What a request may ask for."""
 
-import re
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from backlot.prompts import TOKENIZER_MARK
 from sagemaker_models.qwen_edit.frame import Quality
 from sagemaker_models.qwen_edit.task_config import Task, TaskConfig
-
-#: Words that the tokenizer takes for marks of its own; one more picture mark than pictures breaks the encoding.
-_MARK = re.compile(r"<\|[^|<>]*\|>")
 
 _Prompt = Annotated[str, Field(max_length=5000)]
 
@@ -50,7 +47,7 @@ class QwenEditParameters(BaseModel):
     @field_validator("prompt", "negative_prompt")
     @classmethod
     def _has_no_marks(cls, prompt: str | None) -> str | None:
-        if found := _MARK.search(prompt or ""):
+        if found := TOKENIZER_MARK.search(prompt or ""):
             raise ValueError(f"{found.group()} is a mark of the tokenizer's own; leave it out")
         return prompt
 
