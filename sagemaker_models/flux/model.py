@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from pydantic import BaseModel
 
-from backlot.errors import CallerError, NoFaceFound
+from backlot.errors import CallerError, NoFaceFound, OutputInvalid
 from backlot.images.codecs import Picture, decode, encode_jpeg, encode_png, flatten
 from sagemaker_models.flux import checkpoint, identity, pulid, vision
 from sagemaker_models.flux.compiling import compile_blocks
@@ -128,7 +128,7 @@ class Flux:
                 return self._paint(request, self._ready())
         except Refused as error:
             return ModelError(error.code, str(error))
-        except CallerError as error:
+        except (CallerError, OutputInvalid) as error:
             return ModelError(type(error).__name__, str(error))
 
     def _paint(self, request: Request, loaded: _Loaded) -> Outputs:

@@ -10,6 +10,7 @@ from diffusers import FluxImg2ImgPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
+from backlot.errors import OutputInvalid
 from sagemaker_models.flux.injection import Injection, Wish
 from sagemaker_models.flux.parameters import Order
 from sagemaker_models.flux.prompts import Embedded, Prompts
@@ -59,7 +60,8 @@ class Painter:
         Shapes: → (height,width,3)
 
         Raises:
-            RuntimeError: FLUX made values that are not finite, or did another number of steps than its rule says.
+            OutputInvalid: FLUX made values that are no numbers; its weights are damaged, or its numbers too narrow.
+            RuntimeError: it did another number of steps than its rule says.
         """
         injection = Injection(self._from_noise.transformer, self._modules, wish) if wish and self._modules else None
         steps = 0
@@ -113,5 +115,5 @@ def _pixels(images: torch.Tensor) -> NDArray[np.uint8]:
     """Shapes: images (1,3,H,W) in [0,1] → (H,W,3)."""
     values = images[0].float()
     if not bool(torch.isfinite(values).all()):
-        raise RuntimeError("FLUX made values that are not finite; its weights are damaged, or its numbers too narrow")
+        raise OutputInvalid(reason="the decoder made values that are no numbers")
     return np.asarray((values * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy())

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from backlot.errors import OutputInvalid
 from sagemaker_models.qwen_edit.frame import Pixels
 
 #: The share of a run that is done when the last step is; what is left is the decoder's.
 STEPS_SHARE = 0.95
-
-
-class NotFinite(Exception):
-    """The model computed values that are no numbers; nothing can be made of them."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,13 @@ def generate(pipe: Any, job: Job, progress: Callable[[float], None]) -> Pixels:
         → (height,width,3)
 
     Raises:
-        NotFinite: values were no numbers.
+        OutputInvalid: values were no numbers.
     """
     height, width = job.images[0].shape[:2]
 
     def after_step(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if not bool(torch.isfinite(tensors["latents"]).all()):
-            raise NotFinite(f"step {step + 1} of {job.steps} made values that are no numbers")
+            raise OutputInvalid(reason=f"step {step + 1} of {job.steps} made values that are no numbers")
         progress(STEPS_SHARE * (step + 1) / job.steps)
         return tensors
 
@@ -81,5 +78,5 @@ def generate(pipe: Any, job: Job, progress: Callable[[float], None]) -> Pixels:
         pipe.maybe_free_model_hooks()
         raise
     if not np.isfinite(made).all():
-        raise NotFinite("the decoder made values that are no numbers")
+        raise OutputInvalid(reason="the decoder made values that are no numbers")
     return np.asarray(np.floor(made * 255 + 0.5), np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from backlot.errors import CallerError
+from backlot.errors import CallerError, OutputInvalid
 from sagemaker_models.qwen_edit.adapters import Adapters
 from sagemaker_models.qwen_edit.config import Config, read_config
 from sagemaker_models.qwen_edit.frame import Pixels
@@ -24,7 +24,7 @@ from sagemaker_models.qwen_edit.pipeline import load_pipeline, sizes_of, weight_
 from sagemaker_models.qwen_edit.placement import NARROW, PlacementImpossible, Way, choose_way, place, this_machine
 from sagemaker_models.qwen_edit.plan import Plan, Refused, plan_of
 from sagemaker_models.qwen_edit.samplers import Samplers, samplers_of
-from sagemaker_models.qwen_edit.task_config import Task
+from sagemaker_models.qwen_edit.task_config import MOST_IMAGES, Task
 from sagemaker_models.qwen_edit.tensors import read_header
 from sagemaker_models.qwen_edit.weights import TaskCheckpoint, Weights, find_weights
 from sagemaker_models.serving.model import File, ModelError, Outputs, Request, WeightsInvalid
@@ -67,6 +67,7 @@ class QwenEdit:
     Parameters: type[BaseModel] = QwenEditParameters
     inputs = ("image",)
     optional_inputs = ("mask", "reference", "reference_mask")
+    optional_outputs = tuple(f"condition_{number}" for number in range(1, MOST_IMAGES + 1))
     files = ("checkpoint",)
 
     def __init__(self) -> None:
@@ -124,7 +125,7 @@ class QwenEdit:
     def _run(self, request: Request) -> Outputs | ModelError:
         try:
             return self._edit(request)
-        except CallerError as error:
+        except (CallerError, OutputInvalid) as error:
             return ModelError(type(error).__name__, str(error))
         except Refused as error:
             return ModelError(error.code, str(error))
@@ -137,7 +138,7 @@ class QwenEdit:
         checkpoint = _checkpoint(request, loaded.weights)
         plan = plan_of(asked, request.inputs.keys(), checkpoint.config, loaded.weights.lightning)
         if plan.lightning and loaded.way in NARROW:
-            raise Refused("CheckpointRefused", f"The checkpoint uses Lightning, and {_GRID}, as they are here.")
+            raise _refused(checkpoint.sha256, f"it uses Lightning, and {_GRID}, as they are here")
         names = tuple(each.image for each in plan.images)
         brought = read(request.inputs, asked.input_quality)
         images = build(names, brought.scene)
@@ -228,8 +229,12 @@ def _switch(loaded: _Loaded, checkpoint: TaskCheckpoint, plan: Plan, *, of_reque
         return loaded.adapters.use(checkpoint, plan.lightning)
     except WeightsInvalid as error:
         if of_request:
-            raise Refused("CheckpointRefused", f"The checkpoint is refused: {error}.") from error
+            raise _refused(checkpoint.sha256, str(error)) from error
         raise
+
+
+def _refused(sha256: str, reason: str) -> Refused:
+    return Refused("CheckpointRefused", f"The checkpoint is refused: {sha256[:16]}: {reason}.")
 
 
 def _conditions(images: Sequence[Pixels]) -> dict[str, bytes]:

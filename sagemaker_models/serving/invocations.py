@@ -129,7 +129,8 @@ class Invocations:
 
     async def _store(self, invocation: wire.Invocation, files: dict[str, File], timings: Timings) -> dict[str, Any]:
         began = time.perf_counter()
-        if unknown := [name for name in invocation.outputs if name not in files]:
+        expected = (*files, *getattr(self._model, "optional_outputs", ()))
+        if unknown := [name for name in invocation.outputs if name not in expected]:
             made = ", ".join(files) or "nothing"
             raise RequestFault("RequestInvalid", f"outputs: {', '.join(unknown)} was not made, but {made}")
         try:

@@ -97,8 +97,9 @@ class Model(Protocol):
 
     `run` is called in threads, by at most `MAX_CONCURRENT` of them at a time; `load` and `release` are called while
     nothing runs. A model that ran out of memory raises what its library raises. A model may also have
-    `optional_inputs: tuple[str, ...]`, the names of inputs that a request can bring or leave out, and
-    `files: tuple[str, ...]`, those of large files that it can name.
+    `optional_inputs: tuple[str, ...]`, the names of inputs that a request can bring or leave out, `optional_outputs:
+    tuple[str, ...]`, those of outputs that a run can make or leave out, and `files: tuple[str, ...]`, those of large
+    files that it can name.
     """
 
     #: As requests and metrics call it.

@@ -19,7 +19,6 @@ from sagemaker_models.flux.model import Flux
 from sagemaker_models.flux.parameters import FluxParameters
 from sagemaker_models.flux.prompts import Prompts
 from sagemaker_models.serving.batching import Runner
-from sagemaker_models.serving.errors import ServerFault
 from sagemaker_models.serving.metrics import Timings
 from sagemaker_models.serving.model import Cancelled, ModelError, Outputs, Request, unwatched
 from tests.flux.conftest import loaded
@@ -277,9 +276,9 @@ def test_values_that_are_no_numbers_fail_the_request_and_not_the_next(dev_folder
         vae.decoder.conv_out.bias.copy_(bias)
 
     failed, after = served(model, request(progress=broken), request(progress=mended))
-    assert isinstance(failed, ServerFault)
-    assert failed.code == "ModelFailed"
-    assert "values that are not finite" in str(failed)
+    assert isinstance(failed, ModelError)
+    assert failed.code == "OutputInvalid"
+    assert "values that are no numbers" in failed.message
     assert isinstance(after, Outputs)
 
 

@@ -15,8 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import Qwen2Tokenizer, Qwen2VLProcessor
 
+from backlot.errors import OutputInvalid
 from bench.qwen_edit_checkpoint import NUMBERS, TINY, write_base
-from sagemaker_models.qwen_edit.generate import Job, NotFinite, generate
+from sagemaker_models.qwen_edit.generate import Job, generate
 from sagemaker_models.qwen_edit.pipeline import load_pipeline, sizes_of, tell_pictures
 from sagemaker_models.qwen_edit.processor import load_processor
 from sagemaker_models.serving.model import Cancelled, WeightsInvalid, unwatched
@@ -349,7 +350,7 @@ def test_generate_of_no_numbers_says_so_and_the_next_is_made(pipe, part, name):
     before = parameter.clone()
     parameter[0] = torch.nan
     try:
-        with pytest.raises(NotFinite, match="no numbers"):
+        with pytest.raises(OutputInvalid, match="no numbers"):
             generate(pipe, job(steps=9), unwatched)
     finally:
         parameter.copy_(before)

@@ -109,9 +109,11 @@ def test_request_switches_to_a_checkpoint_that_was_published_meanwhile(server, p
 
 def test_request_with_a_checkpoint_that_is_corrupt_fails_alone(server, published):
     published.write_bytes(published.read_bytes()[:-7])
-    status, answer = server.ask(files=server.publish(published), parameters={"checkpoint": REMOVAL})
+    files = server.publish(published)
+    status, answer = server.ask(files=files, parameters={"checkpoint": REMOVAL})
     assert (status, answer["error"]["code"]) == (200, "CheckpointRefused")
     assert "cannot be read as safetensors" in answer["error"]["message"]
+    assert files["checkpoint"]["sha256"][:16] in answer["error"]["message"]
     assert server.ask()[0] == 200
 
 
@@ -137,6 +139,14 @@ def test_request_that_cannot_be_done_is_at_fault(server, fields, code):
     assert (status, answer["error"]["code"]) == (200, code)
 
 
+def test_conditional_images_are_stored_as_far_as_they_are_made(server):
+    outputs = {name: f"s3://assets/{name}.png" for name in ("image", *QwenEdit.optional_outputs)}
+    status, answer = server.ask(parameters={"debug": True}, outputs=outputs)
+    made = ["image", "condition_1", "condition_2", "condition_3"]
+    assert (status, sorted(answer["outputs"])) == (200, sorted(made))
+    assert sorted(server.storage.objects) == sorted(outputs[name] for name in made)
+
+
 def test_request_that_was_cancelled_is_not_run(server):
     server.storage.objects["s3://assets/cancel"] = b""
     status, answer = server.ask(cancel="s3://assets/cancel", outputs={"image": "s3://assets/out.png"})
@@ -158,11 +168,11 @@ def test_request_that_runs_out_of_memory_is_run_again_after_a_release(server, mo
     assert calls[0] is not calls[1]
 
 
-def test_request_whose_values_are_no_numbers_is_the_servers_fault(server):
+def test_request_whose_values_are_no_numbers_is_told_so(server):
     pipe = server.model._loaded.pipe
     pipe.transformer.get_parameter("proj_out.bias").fill_(torch.nan)
     status, answer = server.ask()
-    assert (status, answer["error"]["code"]) == (500, "ModelFailed")
-    assert "NotFinite: step 1 of 2 made values that are no numbers" in answer["error"]["message"]
+    assert (status, answer["error"]["code"]) == (200, "OutputInvalid")
+    assert "step 1 of 2 made values that are no numbers" in answer["error"]["message"]
     server.model.release()
     assert server.ask()[0] == 200
