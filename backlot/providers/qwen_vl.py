@@ -1,11 +1,11 @@
-"""Qwen3-VL through DashScope's OpenAI-compatible endpoint: finds faces."""
+"""Qwen3-VL through DashScope's OpenAI-compatible endpoint: finds what a prompt names, as boxes."""
 
 from typing import Any
 
 from backlot.errors import ProviderAnswerInvalid
 from backlot.providers.paid_api import PaidApi, Refusal, count
 
-#: Longest answer, tokens; a face takes about 60.
+#: Longest answer, tokens; a box takes about 60.
 MAX_ANSWER_TOKENS = 4096
 
 #: Native and compatible spellings of the codes that mean moderation. Source: the vendor's error pages, read 2026-11-20.
@@ -20,8 +20,8 @@ class QwenVL(PaidApi):
 
     name = "dashscope"
 
-    def find_faces(self, *, key: str, model: str, prompt: str, image_url: str) -> dict[str, Any]:
-        """Ask for the faces of a picture.
+    def find_boxes(self, *, key: str, model: str, prompt: str, image_url: str) -> dict[str, Any]:
+        """Ask for the boxes of something in a picture, see `backlot.providers.boxes`.
 
         Args:
             key: API key of the endpoint's region.

@@ -32,7 +32,7 @@ PICTURE = {
 
 
 def find_faces() -> dict:
-    return QWEN.find_faces(key="secret", model="qwen3-vl-plus", prompt="faces?", image_url="data:image/jpeg;base64,AA")
+    return QWEN.find_boxes(key="secret", model="qwen3-vl-plus", prompt="faces?", image_url="data:image/jpeg;base64,AA")
 
 
 def generate() -> dict:

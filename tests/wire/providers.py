@@ -14,7 +14,7 @@ def find_faces(
 ) -> dict[str, Any]:
     """Ask the detector at an origin."""
     client = QwenVL(base_url=f"{origin}/compatible-mode/v1", limit_s=limit_s)
-    return client.find_faces(
+    return client.find_boxes(
         **{"key": key, "model": QWEN_MODEL, "prompt": prompts.FIND_FACES, "image_url": picture} | changes
     )
 
