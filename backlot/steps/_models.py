@@ -1,7 +1,9 @@
 """What the steps have in common that ask models of our own, which read and write the bucket themselves."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from backlot.assets import CACHE_CONTROL
 from backlot.errors import ModelFailed
@@ -10,6 +12,8 @@ from backlot.steps._step import StepRun
 
 #: The provider's name in the ledger: where the models of our own run.
 NAME = "sagemaker"
+
+Values = TypeVar("Values", bound=BaseModel)
 
 
 class ModelEndpoints(Protocol):
@@ -51,6 +55,18 @@ def ask(order: Order, run: StepRun) -> dict[str, Any]:
     if missing:
         raise ModelFailed(model=order.model, reason=f"its answer lacks {', '.join(sorted(missing))}")
     return output
+
+
+def values_of(answer: dict[str, Any], model: str, kind: type[Values]) -> Values:
+    """Return what a model says of a picture beside the files that it writes.
+
+    Raises:
+        ModelFailed: it does not say all of it.
+    """
+    try:
+        return kind.model_validate(answer["values"])
+    except (KeyError, ValidationError) as error:
+        raise ModelFailed(model=model, reason="its answer does not describe the picture") from error
 
 
 def described(name: str, said: dict[str, Any]) -> str:

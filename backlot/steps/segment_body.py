@@ -2,11 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from backlot.assets import BODY_MASK_PREFIX, result_key
 from backlot.body_regions import REGIONS, SEG_MAP
-from backlot.errors import ModelFailed
 from backlot.steps import _models
 from backlot.steps._step import Step, StepRun
 from backlot.tasks import MadeImage, StepOutput
@@ -52,10 +51,7 @@ def segment_body(request: SegmentBodyInput, run: StepRun) -> StepOutput:
     }
     parameters = {"regions": {name: list(labels) for name, labels in REGIONS.items()}, "output": request.output}
     answer = _models.ask(_models.Order(MODEL, {"image": request.image_url}, parameters, keys), run)
-    try:
-        values = _Values.model_validate(answer["values"])
-    except (KeyError, ValidationError) as error:
-        raise ModelFailed(model=MODEL, reason="its answer does not describe the picture") from error
+    values = _models.values_of(answer, MODEL, _Values)
     urls = {name: run.deps.images.url(key) for name, key in keys.items()}
     return StepOutput(
         step=STEP.name,

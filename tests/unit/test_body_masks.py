@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backlot.aws.sagemaker import Endpoint, SageMaker, failure, request_key
+from backlot.aws.sagemaker import failure, request_key
 from backlot.image_urls import ImageUrlPolicy
-from backlot.model_lane import NoKeys, Parked
-from backlot.model_results import ModelResults, Notification, StillHeld
+from backlot.model_lane import Parked
+from backlot.model_results import Notification, StillHeld
 from backlot.operations.body_masks import BodyMasksRequest
 from backlot.providers.mask_assets import MaskAssets
 from backlot.steps import ANSWERED, DROPPED, PUT_OFF, JobPolicy, StepDeps, StepRunner, WorkItem
@@ -18,75 +18,16 @@ from lambdas.receive_model_result import handler as receive_model_result
 from tests.unit.api import CONTEXT
 from tests.unit.fakes import Clock, Hosts, Objects, Pacing, ProviderKeys, Tasks, Tokens
 from tests.unit.ledger import Ledger
+from tests.unit.models import ENDPOINT, ModelLane, Runtime
 from tests.unit.pictures import plain
 from tests.unit.work import CDN, LEASE_MS, TASK_ID, a_task
 
 OWN = "s3://assets/uploads/person.png"
-ENDPOINT = Endpoint("backlot-dev-schp", request_ttl_s=600, invocation_timeout_s=60)
-
-
-class Runtime:
-    """SageMaker's runtime: keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-
-    def invoke_endpoint_async(self, **asked: Any) -> dict[str, str]:
-        self.asked.append(asked)
-        name = asked["InferenceId"]
-        return {
-            "OutputLocation": f"s3://assets/model-results/{name}.out",
-            "FailureLocation": f"s3://assets/model-failures/{name}.out",
-        }
-
-
-class Lane:
-    """Both functions of the lane on in-memory ports."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock, self.runtime, self.objects, self.hosts = clock, Runtime(), Objects(), Hosts()
-        self.tasks, self.tokens, self.ledger = Tasks(), Tokens(), Ledger(clock)
-        self.tasks.add(a_task(operation="body-masks"))
-        self.models = SageMaker(self.runtime, self.objects, "assets", {"schp": ENDPOINT})
-        deps = StepDeps(
-            providers={SageMaker.name: self.models},
-            models={},
-            keys=NoKeys(),
-            images=ImageUrlPolicy.of("assets", CDN, ""),
-            objects=self.objects,
-            fetcher=self.hosts,
-            result_fetcher=self.hosts,
-        )
-        policy = JobPolicy(request_key, first_look_ms=1000, limit_ms=ENDPOINT.limit_s * 1000)
-        self.runner = StepRunner(self.tasks, self.ledger, self.tokens, Parked(), Pacing(), policy, deps, clock)
-        self.results = ModelResults(
-            self.ledger, self.models, self.runner, clock, sleep=lambda seconds: clock.advance(seconds=seconds)
-        )
-
-    def bring(self, item: WorkItem, receipt: str = "delivery 1"):
-        return self.runner.run(item, receipt=receipt, sent_ms=self.clock() - 100, lease_ms=LEASE_MS)
-
-    def request(self) -> dict[str, Any]:
-        (asked,) = self.runtime.asked
-        return json.loads(self.objects.kept[asked["InputLocation"].removeprefix("s3://assets/")])
-
-    def note(self, **more: Any) -> Notification:
-        asked = self.runtime.asked[-1]
-        told = {"inferenceId": asked["InferenceId"], "requestParameters": {"inputLocation": asked["InputLocation"]}}
-        return Notification.model_validate(told | more)
-
-    def tell(self, answer: dict[str, Any] | None = None, *, receipt: str = "note 1", **more: Any):
-        """Let SageMaker tell of an answer, or of a failure."""
-        if answer is not None:
-            location = f"s3://assets/model-results/{self.runtime.asked[-1]['InferenceId']}.out"
-            self.objects.kept[location.removeprefix("s3://assets/")] = json.dumps(answer).encode()
-            more["responseParameters"] = {"outputLocation": location}
-        return self.results.receive(self.note(**more), receipt=receipt, lease_ms=LEASE_MS)
 
 
 @pytest.fixture
-def lane(clock) -> Lane:
-    return Lane(clock)
+def lane(clock) -> ModelLane:
+    return ModelLane(clock, "schp")
 
 
 def item(image_url: str = OWN, output: str = "binary", *, turn: int = 0) -> WorkItem:
@@ -101,7 +42,7 @@ def item(image_url: str = OWN, output: str = "binary", *, turn: int = 0) -> Work
     )
 
 
-def an_answer(lane: Lane, **changes: Any) -> dict[str, Any]:
+def an_answer(lane: ModelLane, **changes: Any) -> dict[str, Any]:
     answer = {
         "outputs": {name: {"url": url} for name, url in lane.request()["outputs"].items()},
         "values": {"width": 640, "height": 480, "regions": {"upper": {"pixels": 10}}},
