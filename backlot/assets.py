@@ -15,6 +15,8 @@ SEEDREAM_PREFIX = "seedream/"
 PORTRAIT_PREFIX = "portraits/"
 BODY_MASK_PREFIX = "images/body_masks/"
 MASKED_EDIT_PREFIX = "images/masked_edits/"
+SMART_MASK_PREFIX = "images/smart_masks/"
+CUT_OUT_PREFIX = "images/cut_outs/"
 COMFYUI_PREFIX = "images/comfyui-results/"
 
 #: What tasks keep that were asked to: conditional images and logs, for their owner's eyes.

@@ -19,6 +19,7 @@ from backlot.assets import (
     MODEL_RESULT_PREFIX,
     PORTRAIT_PREFIX,
     SEEDREAM_PREFIX,
+    SMART_MASK_PREFIX,
 )
 from backlot.aws.task_store import STATUS_INDEX
 from backlot.operations import catalogue
@@ -157,7 +158,7 @@ class WorkStack(CdkStack):
         tables.grant(tables.task_store, worker.role, "GetItem", "UpdateItem")
         tables.grant(tables.idempotency, worker.role, "GetItem", "UpdateItem")
         assets.grant_read(worker.role, FACE_PREFIX)
-        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX, PORTRAIT_PREFIX)
+        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX, PORTRAIT_PREFIX, SMART_MASK_PREFIX)
         worker.role.add_to_policy(
             iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[public_url_arn(self, stage)])
         )
