@@ -32,9 +32,6 @@ class InlineImages:
             ImageUnreadable: it is not base64, or no image.
             ImageTooLarge: it has more pixels than allowed.
         """
-        # Imported here, because most requests carry no image and should not wait for the decoder.
-        from backlot.images.codecs import read_header  # noqa: PLC0415
-
         head = _DATA_URL.match(url)
         if head is None:
             raise ImageUnreadable(reason="its data: URL is not of the form data:image/png;base64,…")
@@ -42,6 +39,18 @@ class InlineImages:
             data = base64.b64decode(re.sub(r"\s", "", url[head.end() :]), validate=True)
         except (binascii.Error, ValueError) as error:
             raise ImageUnreadable(reason="its data: URL is not valid base64") from error
+        return self.keep_bytes(data)
+
+    def keep_bytes(self, data: bytes) -> str:
+        """Do the same with an image that came as bytes.
+
+        Raises:
+            ImageUnreadable: it is no image.
+            ImageTooLarge: it has more pixels than allowed.
+        """
+        # Imported here, because most requests carry no image and should not wait for the decoder.
+        from backlot.images.codecs import read_header  # noqa: PLC0415
+
         content_type = read_header(data).content_type
         key = f"{INLINE_PREFIX}{hashlib.sha256(data).hexdigest()[:40]}.{UPLOAD_ENDINGS[content_type]}"
         self.found[key] = (content_type, data)

@@ -92,7 +92,8 @@ OPERATION = Operation(
     lane=Lane.MODEL,
     request=SmartMaskRequest,
     steps=("locate-object", "find-mask"),
-    providers=("dashscope",),
+    # A text alone needs the key of DashScope; all else works without it.
+    providers=(),
     models=("segment",),
     transitions=5,
     estimate=_estimate,

@@ -110,6 +110,10 @@ class AssetStore(Construct):
         """Let a function read what a request may name, and objects below more prefixes."""
         self._grant(role, "s3:GetObject", (*READABLE_PREFIXES, *more))
 
+    def grant_read_below(self, role: iam.Role, *prefixes: str) -> None:
+        """Let a function read objects below the prefixes, and no others."""
+        self._grant(role, "s3:GetObject", prefixes)
+
     def grant_write(self, role: iam.Role, *prefixes: str) -> None:
         """Let a function write objects below the prefixes."""
         self._grant(role, "s3:PutObject", prefixes)

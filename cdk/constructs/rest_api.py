@@ -80,8 +80,9 @@ class StudioApi(Construct):
             endpoint_configuration=apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL]),
             cloud_watch_role=not self._stage.emulated,
             min_compression_size=None,
-            # Forms carry files; as text they would arrive broken.
-            binary_media_types=["multipart/form-data"],
+            # Forms carry files, and some answers are pictures; as text they would arrive broken. An answer is binary
+            # if the first type that the client accepts is, and browsers accept "*/*". Bodies therefore come in base64.
+            binary_media_types=["*/*"],
             deploy_options=apigateway.StageOptions(
                 stage_name=self._stage.api_stage,
                 throttling_rate_limit=1000,

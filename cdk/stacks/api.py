@@ -8,7 +8,7 @@ from aws_cdk import Stack as CdkStack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from backlot.assets import FACE_PREFIX, UPLOAD_PREFIX
+from backlot.assets import CUT_OUT_PREFIX, FACE_PREFIX, SMART_MASK_PREFIX, UPLOAD_PREFIX
 from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from backlot.operations import Lane, catalogue
 from backlot.providers.fal import Fal
@@ -111,6 +111,8 @@ class ApiStack(CdkStack):
         tables.grant_query(serve_api.role, STATUS_INDEX)
         tables.grant(tables.idempotency, serve_api.role, "GetItem", "UpdateItem")
         storage.assets.grant_write(serve_api.role, UPLOAD_PREFIX)
+        # Older clients want pictures in the answer.
+        storage.assets.grant_read_below(serve_api.role, SMART_MASK_PREFIX, CUT_OUT_PREFIX)
         work.secrets.grant_describe(serve_api.role)
         work.webhooks.grant_read(serve_api.role)
         serve_api.role.add_to_policy(

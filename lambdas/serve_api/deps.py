@@ -9,6 +9,7 @@ from backlot.aws.counters import Counters
 from backlot.aws.dynamodb import Table
 from backlot.aws.face_memory import DynamoFaceMemory
 from backlot.aws.gpu_fleet import GpuFleet
+from backlot.aws.known_images import KnownImages
 from backlot.aws.model_fleet import ModelFleet
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
@@ -41,6 +42,8 @@ class Deps:
         keys: tells which providers' keys are set.
         metrics: counts accepted tasks.
         uploads: takes images in.
+        objects: the bucket, for routes that answer with a picture itself.
+        known_images: pictures that clients name by an id.
         webhooks: the secret from which signing keys of webhooks are made.
         counters: how many tasks were completed.
         fleets: by model of our own, its instances.
@@ -58,6 +61,8 @@ class Deps:
     keys: ProviderKeyStatus
     metrics: OperationMetrics
     uploads: Uploads
+    objects: Bucket
+    known_images: KnownImages
     webhooks: WebhookSecret
     counters: Counters
     fleets: Mapping[str, ModelFleet]
@@ -73,12 +78,13 @@ def compose(settings: Settings) -> Deps:
     tasks = TaskStore(task_table)
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
     once = Table(dynamodb, settings.idempotency_table, "id")
+    bucket = Bucket(ClientWhenNeeded("s3"), settings.bucket)
     submissions = Submissions(
         tasks=tasks,
         keys=DynamoSubmissionKeys(once),
         executions=Executions(client("stepfunctions"), settings.state_machine_prefix),
         images=images,
-        faces=Faces(Bucket(ClientWhenNeeded("s3"), settings.bucket), DynamoFaceMemory(once), settings.bucket, now_ms),
+        faces=Faces(bucket, DynamoFaceMemory(once), settings.bucket, now_ms),
         clock=now_ms,
         days=settings.task_days,
     )
@@ -100,6 +106,8 @@ def compose(settings: Settings) -> Deps:
         fleets={name: ModelFleet(sagemaker, endpoint) for name, endpoint in settings.model_endpoints.items()},
         gpus=GpuFleet(once),
         progress=TaskProgress(once),
+        objects=bucket,
+        known_images=KnownImages(once),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),
         clock=now_ms,
     )

@@ -7,8 +7,8 @@ import pytest
 
 from backlot.operations import Lane, catalogue
 
-#: Where the work of a lane goes; models of our own have what follows done by the paid lane's worker.
-QUEUES = {Lane.PAID: "CpuTasksQueue", Lane.MODEL: "CpuTasksQueue", Lane.GPU: "GpuTasksQueue"}
+#: Where the work of a lane goes.
+QUEUES = {Lane.PAID: "CpuTasksQueue", Lane.MODEL: "ModelTasksQueue", Lane.GPU: "GpuTasksQueue"}
 
 #: Actions that AWS offers for no resource in particular.
 WITHOUT_RESOURCE = {
@@ -75,11 +75,14 @@ def test_worker_may_do_what_it_does_and_nothing_else(assembly):
     }
 
 
-def test_api_may_not_read_keys_or_pictures(assembly):
+def test_api_may_not_read_keys_or_pictures_but_those_that_it_answers_with(assembly):
     granted = assembly.actions_of("/ServeApiRole")
     readable = re.findall(r":secret:([^\"]+)", granted["secretsmanager:GetSecretValue"])
     assert readable == [f"backlot/{assembly.stage.name}/webhooks-??????"]
-    assert [action for action in granted if action.startswith("s3:")] == ["s3:PutObject"]
+    assert {action for action in granted if action.startswith("s3:")} == {"s3:PutObject", "s3:GetObject"}
+    readable = re.findall(r"/(images/\w+/)\*", granted["s3:GetObject"])
+    assert set(readable) == {"images/smart_masks/", "images/cut_outs/"}
+    assert granted["s3:GetObject"].count("/*") == len(readable)
 
 
 def test_api_may_write_uploads_and_faces_only(assembly):

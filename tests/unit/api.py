@@ -25,6 +25,8 @@ from tests.unit.fakes import (
     Executions,
     Faces,
     Gpus,
+    KnownPictures,
+    Objects,
     ProviderKeys,
     Sent,
     SubmissionKeys,
@@ -121,6 +123,8 @@ class Api:
     keys: ProviderKeys = field(default_factory=ProviderKeys)
     metrics: Counter = field(default_factory=Counter)
     uploads: Uploads = field(default_factory=Uploads)
+    objects: Objects = field(default_factory=Objects)
+    known_images: KnownPictures = field(default_factory=KnownPictures)
     queue: Sent = field(default_factory=Sent)
     counters: Counts = field(default_factory=Counts)
     fleet: FleetState = field(default_factory=lambda: FleetState(True, instances=2, created_s=NOW_MS // 1000 - 500))
@@ -152,6 +156,8 @@ class Api:
                 metrics=self.metrics,
                 webhooks=SimpleNamespace(value=lambda: "master"),
                 uploads=self.uploads,
+                objects=self.objects,
+                known_images=self.known_images,
                 queue=self.queue,
                 counters=self.counters,
                 fleets={"schp": SimpleNamespace(state=lambda: self.fleet)},

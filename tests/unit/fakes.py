@@ -208,6 +208,21 @@ class Objects:
 
 
 @dataclass
+class KnownPictures:
+    """Pictures that were sent once, by owner and id."""
+
+    kept: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def remember(self, owner: str, key: str, *, now_s: int) -> str:
+        image_id = f"image-{len(self.kept)}"
+        self.kept[owner, image_id] = key
+        return image_id
+
+    def key_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
+        return self.kept.get((owner, image_id))
+
+
+@dataclass
 class Faces:
     """Pictures of faces: kept without a look, and none of them old."""
 
