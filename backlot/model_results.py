@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
-from backlot.aws.sagemaker import failure, origin_of
+from backlot.aws.sagemaker import Origin, origin_of
 from backlot.clock import Clock
-from backlot.steps import WAITING, JobAnswers, Outcome, WorkItem
+from backlot.steps import WAITING, Job, JobAnswers, Outcome, Running, WorkItem
 
 #: Whoever asked the model gives the step back within this time, milliseconds; a look is taken every so many seconds.
 GIVEN_BACK_MS, LOOK_S = 15_000, 0.05
@@ -43,6 +43,16 @@ class Answers(Protocol):
     def output(self, location: str) -> dict[str, Any] | None:
         """Return the answer that lies at a location of ours; None if none does."""
 
+    def failed(self, reason: str, job: Job | None) -> dict[str, Any]:
+        """Return a failed request's answer in the form in which it is kept."""
+
+
+class Steps(JobAnswers, Protocol):
+    """The step ledger."""
+
+    def running(self, task_id: str, step: str) -> Running | None:
+        """Return what a step waits for."""
+
 
 class Runner(Protocol):
     """Runs work items."""
@@ -60,14 +70,14 @@ class ModelResults:
     """Takes notifications.
 
     Args:
-        answers: the step ledger.
+        steps: the step ledger.
         models: reads what models answered.
         runner: goes on with steps.
         clock: Unix time in milliseconds.
         sleep: waits, seconds.
     """
 
-    answers: JobAnswers
+    steps: Steps
     models: Answers
     runner: Runner
     clock: Clock
@@ -87,10 +97,10 @@ class ModelResults:
             StillHeld: the step is not given back in time.
         """
         origin = origin_of(told.input_location)
-        answer = self._answer(told)
+        answer = None if origin is None else self._answer(told, origin)
         if origin is None or answer is None:
             return None
-        adopted = self.answers.adopt(
+        adopted = self.steps.adopt(
             origin.task_id,
             origin.step,
             nonce=origin.nonce,
@@ -100,10 +110,12 @@ class ModelResults:
         )
         return None if adopted is None else self._go_on(adopted.item, receipt, lease_ms)
 
-    def _answer(self, told: Notification) -> dict[str, Any] | None:
+    def _answer(self, told: Notification, origin: Origin) -> dict[str, Any] | None:
         if told.output_location is not None:
             return self.models.output(told.output_location)
-        return failure(told.failure_reason or "SageMaker gives no reason")
+        running = self.steps.running(origin.task_id, origin.step)
+        reason = told.failure_reason or "SageMaker gives no reason"
+        return self.models.failed(reason, running.job if running else None)
 
     def _go_on(self, item: WorkItem, receipt: str, lease_ms: int) -> Outcome:
         began_ms = self.clock()

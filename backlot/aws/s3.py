@@ -30,17 +30,20 @@ class Bucket:
             ImageNotFetched: there is none.
             ImageTooLarge: it has more than `max_bytes` bytes.
         """
-        try:
-            answer = self._client.get_object(Bucket=self._name, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
-                raise ImageNotFetched(reason=f"there is no object {key}") from error
-            raise
-        if answer["ContentLength"] > max_bytes:
-            answer["Body"].close()
-            raise ImageTooLarge(reason=f"it has {answer['ContentLength']} bytes, {max_bytes} are allowed")
-        data: bytes = answer["Body"].read()
+        data: bytes = self._get(key, max_bytes)["Body"].read()
         return data
+
+    def dated(self, key: str, max_bytes: int) -> tuple[bytes, float] | None:
+        """Read an object and when it was written, Unix seconds; None if there is none.
+
+        Raises:
+            ImageTooLarge: it has more than `max_bytes` bytes.
+        """
+        try:
+            answer = self._get(key, max_bytes)
+        except ImageNotFetched:
+            return None
+        return answer["Body"].read(), answer["LastModified"].timestamp()
 
     def download(self, key: str, path: Path) -> bool:
         """Write an object to a file, in parallel parts if it is large; return whether there is such an object."""
@@ -73,6 +76,18 @@ class Bucket:
         self._client.upload_file(
             str(path), self._name, key, ExtraArgs={"ContentType": content_type, "CacheControl": cache_control}
         )
+
+    def _get(self, key: str, max_bytes: int) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._client.get_object(Bucket=self._name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise ImageNotFetched(reason=f"there is no object {key}") from error
+            raise
+        if answer["ContentLength"] > max_bytes:
+            answer["Body"].close()
+            raise ImageTooLarge(reason=f"it has {answer['ContentLength']} bytes, {max_bytes} are allowed")
+        return answer
 
 
 def _written_s(entry: dict[str, Any]) -> float:

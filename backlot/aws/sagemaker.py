@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from backlot.assets import MODEL_REQUEST_PREFIX
+from backlot.aws.model_watch import FOLLOWED, cancel_key, progress_key
 from backlot.errors import (
     BacklotError,
     CallerError,
@@ -18,6 +19,7 @@ from backlot.errors import (
     ModelRefused,
     ModelTimedOut,
     ModelUnavailable,
+    OutputInvalid,
     error_class,
 )
 from backlot.steps import OWN_MODELS, Holder, Job
@@ -34,6 +36,9 @@ _PASSING = {"ThrottlingException", "ServiceUnavailable", "ServiceUnavailableExce
 #: How SageMaker's notification says with which status the model's server answered. Source: the failure reasons that
 #: integrations show, read 2026-11-20.
 _SERVER_STATUS = re.compile(r"error \((\d{3})\)")
+
+#: What the models' server calls things that pass, see docs/serving.md.
+_PASSING_CODES = {"NotLoaded", "Overloaded", "Draining", "OutOfMemory"}
 
 _ADDRESS = re.compile(
     re.escape(MODEL_REQUEST_PREFIX) + r"(?P<task>[0-9a-f-]{36})/(?P<step>[a-z-]+)/(?P<nonce>[0-9a-f]{32})\.json"
@@ -105,7 +110,8 @@ def inference_id(address: str) -> str:
 class SageMaker:
     """The models' endpoints. Asking is not idempotent and is never repeated here.
 
-    An answer is kept as `{"output": …}`, which is what the model's server said, or as `{"failure": {"reason": …}}`.
+    An answer is kept as `{"output": …}`, which is what the model's server said, or as `{"failure": {"reason": …}}`,
+    with the server's `error` if SageMaker has kept it.
 
     Args:
         runtime: a boto3 client of SageMaker's runtime that does not retry.
@@ -143,7 +149,14 @@ class SageMaker:
         """
         endpoint = self._endpoint(model)
         number = inference_id(address)
-        body = json.dumps({"id": number, "model": model, **request}).encode()
+        watch = {}
+        if model in FOLLOWED:
+            task_id = number.partition(".")[0]
+            watch = {
+                "progress": self.location(progress_key(endpoint.name, task_id)),
+                "cancel": self.location(cancel_key(number)),
+            }
+        body = json.dumps({"id": number, "model": model, **request, **watch}).encode()
         self._objects.put(address, body, content_type="application/json", cache_control="no-store")
         try:
             answer = self._runtime.invoke_endpoint_async(
@@ -172,8 +185,18 @@ class SageMaker:
         output = self.output(job.response_url)
         if output is not None:
             return output
-        reason = self._read(job.status_url) if job.status_url else None
-        return None if reason is None else failure(reason.decode(errors="replace"))
+        kept = self._read(job.status_url) if job.status_url else None
+        return None if kept is None else failure(kept.decode(errors="replace"), _server_error(kept))
+
+    def failed(self, reason: str, job: Job | None) -> dict[str, Any]:
+        """Return a failed request's answer in the form in which it is kept.
+
+        Args:
+            reason: that SageMaker gives.
+            job: the request, if it is known; what its server said may lie where failures are kept.
+        """
+        kept = self._read(job.status_url) if job is not None and job.status_url else None
+        return failure(reason, None if kept is None else _server_error(kept))
 
     def output(self, location: str) -> dict[str, Any] | None:
         """Return the answer that lies at a location of ours; None if none does."""
@@ -194,10 +217,7 @@ class SageMaker:
                 its server cannot work for the moment; else ModelFailed.
         """
         if "failure" in answer:
-            reason = str(answer["failure"]["reason"])
-            status = _SERVER_STATUS.search(reason)
-            kind = ModelUnavailable if status and status[1] in ("429", "503") else ModelFailed
-            raise kind(model=self.name, reason=reason[:MAX_REASON_CHARS])
+            raise _failure_error(answer["failure"])
         output: dict[str, Any] = answer["output"]
         error = output.get("error")
         if error is not None:
@@ -205,7 +225,9 @@ class SageMaker:
         return output
 
     def cancel(self, *, key: str, job: Job) -> None:
-        """Do nothing: SageMaker takes no request back."""
+        """Let the model's server end a request; SageMaker itself takes none back, and the server runs it no further."""
+        del key
+        self._objects.put(cancel_key(job.request_id), b"", content_type="text/plain", cache_control="no-store")
 
     def overdue(self, limit_s: float) -> BacklotError:
         """Return the error of a request that took longer than we wait."""
@@ -236,16 +258,42 @@ class SageMaker:
             return None
 
 
-def failure(reason: str) -> dict[str, Any]:
+def failure(reason: str, error: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a failed request's answer in the form in which it is kept."""
-    return {"failure": {"reason": reason}}
+    return {"failure": {"reason": reason, **({"error": error} if error else {})}}
+
+
+def _server_error(kept: bytes) -> dict[str, Any] | None:
+    """Return what the model's server said of a failure, from the object that SageMaker keeps.
+
+    What that object holds is not documented. It is read as the server's own answer, or as one that carries it, as
+    `ModelError` does in SageMaker's API; anything else says nothing.
+    """
+    try:
+        value = json.loads(kept)
+        if isinstance(value, dict) and "originalMessage" in value:
+            value = json.loads(value["originalMessage"])
+    except (ValueError, TypeError):
+        return None
+    error = value.get("error") if isinstance(value, dict) else None
+    return error if isinstance(error, dict) else None
+
+
+def _failure_error(failed: dict[str, Any]) -> BacklotError:
+    """Translate a failure: what passes is tried again."""
+    reason, error = str(failed["reason"]), failed.get("error") or {}
+    status = _SERVER_STATUS.search(reason)
+    passes = error.get("code") in _PASSING_CODES or (status is not None and status[1] in ("429", "503"))
+    kind: Callable[..., BacklotError] = ModelUnavailable if passes else ModelFailed
+    words = f"{error['code']}: {error.get('message', '')}" if "code" in error else reason
+    return kind(model=SageMaker.name, reason=words[:MAX_REASON_CHARS])
 
 
 def _model_error(error: dict[str, Any]) -> BacklotError:
-    """Translate what a model says of a request: by name, if it names an error of the caller's."""
+    """Translate what a model says of a request: by name, if it names an error that models have."""
     kind = error_class(str(error.get("code")))
     words = str(error.get("message", ""))[:MAX_REASON_CHARS]
-    if not issubclass(kind, CallerError):
+    if not issubclass(kind, CallerError | OutputInvalid):
         return ModelFailed(model=SageMaker.name, reason=words)
     # The model's server builds the whole sentence; ours puts its beginning before it again.
     make: Callable[..., BacklotError] = kind

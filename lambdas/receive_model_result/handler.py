@@ -28,7 +28,7 @@ tracer = Tracer()
 @cache
 def _deps() -> ModelResults:
     runner, sagemaker, ledger = compose(Settings.from_environment())
-    return ModelResults(answers=ledger, models=sagemaker, runner=runner, clock=now_ms)
+    return ModelResults(steps=ledger, models=sagemaker, runner=runner, clock=now_ms)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from backlot.aws.clients import client
+from backlot.aws.clients import ClientWhenNeeded, client
 from backlot.aws.dynamodb import Table
 from backlot.aws.pacing import DynamoPacing
 from backlot.aws.s3 import Bucket
+from backlot.aws.sagemaker import SageMaker
 from backlot.aws.secrets import ProviderKeys
 from backlot.aws.sqs import Queue
 from backlot.aws.ssm import Parameter
@@ -38,11 +39,14 @@ def compose(settings: Settings) -> Deps:
     """Make the clients and everything that stands on them."""
     dynamodb = client("dynamodb")
     images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
+    objects = Bucket(client("s3"), settings.bucket)
     step_deps = StepDeps(
         providers={
             QwenVL.name: QwenVL(base_url=settings.dashscope_base_url, limit_s=settings.dashscope_limit_s),
             Seedream.name: Seedream(base_url=settings.ark_base_url, limit_s=settings.ark_limit_s),
             Fal.name: Fal(base_url=settings.fal_base_url, limit_s=settings.fal_call_limit_s),
+            # Asked by another lane; cancelled here, as everything is.
+            SageMaker.name: SageMaker(ClientWhenNeeded("sagemaker-runtime"), objects, settings.bucket, {}),
             **({MaskAssets.name: MaskAssets(url=settings.mask_assets_url)} if settings.mask_assets_url else {}),
         },
         models={
@@ -53,7 +57,7 @@ def compose(settings: Settings) -> Deps:
         },
         keys=ProviderKeys(client("secretsmanager"), settings.provider_secrets_prefix),
         images=images,
-        objects=Bucket(client("s3"), settings.bucket),
+        objects=objects,
         fetcher=ImageFetcher(images),
         result_fetcher=ImageFetcher(images, max_bytes=MAX_RESULT_BYTES),
     )

@@ -135,7 +135,7 @@ class Flux:
         asked: FluxParameters = request.parameters
         image, portrait = (_picture(request.inputs.get(name)) for name in ("image", "portrait"))
         if portrait is not None and loaded.parts is None:
-            raise Refused("portrait: this server has FLUX without PuLID's weights, and cannot keep an identity")
+            raise Refused("portrait: FLUX without PuLID's weights cannot keep an identity", "TaskUnavailable")
         size = image.size if image else None
         order = order_of(asked, loaded.variant, portrait=portrait is not None, image_size=size)
         seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed

@@ -157,7 +157,7 @@ def test_portrait_without_a_face_is_refused(dev):
 
 def test_portrait_for_plain_flux_is_refused_and_the_next_request_served(schnell):
     made = run(schnell, {"portrait": portrait()})
-    assert made.code == "RequestInvalid"
+    assert made.code == "TaskUnavailable"
     assert "FLUX without PuLID's weights" in made.message
     assert isinstance(run(schnell), Outputs)
 

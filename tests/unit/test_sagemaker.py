@@ -1,11 +1,15 @@
 """Models of our own: what SageMaker is asked, what its answers mean, and whose step they belong to."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from backlot import errors
 from backlot.aws.model_fleet import FleetState, ModelFleet
+from backlot.aws.model_watch import cancel_key
 from backlot.aws.sagemaker import Endpoint, SageMaker, failure, inference_id, origin_of, request_key
 from backlot.errors import (
     ImageUnreadable,
@@ -21,6 +25,7 @@ from tests.unit.aws_answers import answering, heard, unreachable
 from tests.unit.fakes import Objects
 from tests.unit.work import TASK_ID
 
+ROOT = Path(__file__).resolve().parents[2]
 NONCE = "0123456789abcdef" * 2
 ADDRESS = f"model-requests/{TASK_ID}/segment-body/{NONCE}.json"
 NUMBER = f"{TASK_ID}.0123456789abcdef"
@@ -151,6 +156,97 @@ def test_look_reads_nothing_but_our_bucket():
 def test_failed_answer_is_an_error_of_ours(answer, error, words):
     with pytest.raises(error, match=words):
         sagemaker().read(answer)
+
+
+#: What servers of ours can answer, and what a task says then. The first come as an answer, the others as a failure,
+#: with the HTTP status of docs/serving.md.
+ANSWERED = {
+    "RequestInvalid": ModelFailed,
+    "ImageNotFetched": errors.ImageNotFetched,
+    "ImageTooLarge": errors.ImageTooLarge,
+    "ImageUnreadable": ImageUnreadable,
+    "ImageShapeRefused": errors.ImageShapeRefused,
+    "LabelsRefused": errors.LabelsRefused,
+    "NoFaceFound": errors.NoFaceFound,
+    "InputMissing": errors.InputMissing,
+    "InputRefused": errors.InputRefused,
+    "MaskEmpty": errors.MaskEmpty,
+    "TaskUnavailable": errors.TaskUnavailable,
+    "CheckpointRefused": errors.CheckpointRefused,
+    "FileRefused": errors.FileRefused,
+    "Cancelled": errors.Cancelled,
+    "OutputInvalid": errors.OutputInvalid,
+}
+FAILED = {
+    "RequestInvalid": (400, ModelFailed),
+    "RequestTooLarge": (413, ModelFailed),
+    "ModelFailed": (500, ModelFailed),
+    "StorageUnavailable": (500, ModelFailed),
+    "Unexpected": (500, ModelFailed),
+    "NotLoaded": (503, ModelUnavailable),
+    "Overloaded": (503, ModelUnavailable),
+    "Draining": (503, ModelUnavailable),
+    "OutOfMemory": (503, ModelUnavailable),
+}
+
+#: How codes stand in the servers' source.
+CODE = re.compile(
+    r"\b(?:Refused|ModelError|RequestFault|ServerFault|Busy|BodyRefused|BodyTooLong)\((?:.*, )?\s*\"([A-Z]\w+)\""
+    r"|\bcode(?:: str)? ?= ?\"([A-Z]\w+)\""
+)
+
+
+def test_every_code_of_the_servers_has_a_meaning():
+    sources = [path.read_text() for path in (ROOT / "sagemaker_models").rglob("*.py")]
+    codes = {code for source in sources for found in CODE.findall(source) for code in found if code}
+    assert {"MaskEmpty", "OutOfMemory", "ImageShapeRefused", "TaskUnavailable"} <= codes
+    assert codes <= {*ANSWERED, *FAILED}
+
+
+@pytest.mark.parametrize(("code", "error"), ANSWERED.items())
+def test_answer_of_a_server_says_in_its_words_what_is_wrong(code, error):
+    with pytest.raises(error) as raised:
+        sagemaker().read({"output": {"error": {"code": code, "message": "the sentence of the model"}}})
+    assert type(raised.value) is error
+    assert "{" in error.sentence or str(raised.value) == error.sentence
+    assert "{" not in error.sentence or "the sentence of the model" in str(raised.value)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("code", FAILED)
+def test_failure_of_a_server_says_in_its_words_what_is_wrong(code, wrapped):
+    status, error = FAILED[code]
+    said = json.dumps({"error": {"code": code, "message": "the sentence of the server"}})
+    kept = json.dumps({"failureReason": "x", "originalMessage": said}) if wrapped else said
+    models = sagemaker()
+    models._objects.kept["model-failures/1.out"] = kept.encode()
+    with pytest.raises(error, match=f"{code}: the sentence of the server") as raised:
+        models.read(models.failed(f"Received error ({status}) from model", JOB))
+    assert type(raised.value) is error
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"[]", b"null", b"oops", b'{"originalMessage": "oops"}', b'{"error": 1}'])
+def test_failure_of_which_nothing_is_kept_has_sagemakers_words(kept):
+    models = sagemaker()
+    if kept is not None:
+        models._objects.kept["model-failures/1.out"] = kept
+    for job in (JOB, None):
+        assert models.failed("Received server error (503)", job) == failure("Received server error (503)")
+
+
+def test_cancelled_request_is_known_by_its_own_object():
+    models = sagemaker()
+    models.cancel(key="", job=JOB)
+    assert list(models._objects.kept) == [cancel_key(NUMBER)]
+
+
+@pytest.mark.parametrize(("model", "followed"), [("qwen-edit", True), ("schp", False)])
+def test_only_models_that_take_long_are_followed(model, followed):
+    endpoint = Endpoint("backlot-dev-x", request_ttl_s=3600, invocation_timeout_s=300)
+    models = SageMaker(answering("sagemaker-runtime", TAKEN), Objects(), "assets", {model: endpoint})
+    models.submit(ADDRESS, model, {})
+    asked = json.loads(models._objects.kept[ADDRESS])
+    assert ("progress" in asked, "cancel" in asked) == (followed, followed)
 
 
 def test_sentence_of_a_models_error_is_not_written_twice():
