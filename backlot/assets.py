@@ -83,12 +83,17 @@ def debug_prefix(owner: str, task_id: str, created_ms: int) -> str:
     return f"{DEBUG_PREFIX}{owner}/{moment:%Y%m%d_%H%M%S}_{task_id[:8]}/"
 
 
+def task_checkpoints_prefix(model: str) -> str:
+    """Return below what the checkpoints of a model's tasks lie."""
+    return f"models/{model}/tasks/"
+
+
 def task_checkpoint_key(model: str, task: str) -> str:
     """Name the object that says which checkpoint a model is asked to use for a task.
 
     It is the JSON object `{"uri", "sha256", "config", "published_at"}`; whoever publishes a checkpoint writes it last.
     """
-    return f"models/{model}/tasks/{task}.json"
+    return f"{task_checkpoints_prefix(model)}{task}.json"
 
 
 def comfyui_key(operation: str, task_id: str, suffix: str) -> str:

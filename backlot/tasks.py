@@ -244,7 +244,7 @@ class StepOutput(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a task on a GPU is.
+    """How far a task on a GPU is, or one of a large model of our own; the latter has only the first and the last.
 
     Args:
         value: done of the whole, 0 to 1; never falls while an attempt runs.

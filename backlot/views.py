@@ -134,7 +134,7 @@ class _NewKeys(View):
     operation: str
     result: ResultView | None
     error_detail: ErrorDetail | None
-    progress: Progress | None = Field(description="How far a task on a GPU is; null while nothing was heard of it.")
+    progress: Progress | None = Field(description="How far a task on a GPU or at a large model is; null if unknown.")
     timings: TaskTimings
     cost_usd: float | None = Field(description="What the providers have charged so far, US dollars.")
     cost: list[CostItem] = Field(description="The same, item by item.")

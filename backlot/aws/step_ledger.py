@@ -185,6 +185,29 @@ class DynamoStepLedger:
         item = item.model_copy(update={"turn": int(written["turn"]) + 1})
         return Adopted(item, is_held=int(written["lease_until_ms"]) > now_ms)
 
+    def decided(self, holder: Holder, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep what a step decides when it first asks; return it, or what was decided before in this execution."""
+        written = self._table.update(
+            _key(holder.task_id, holder.step),
+            "SET decision = :value, decided_by = :execution",
+            condition="receipt = :receipt AND #state <> :done "
+            "AND (attribute_not_exists(decided_by) OR decided_by <> :execution)",
+            names={"#state": "state"},
+            values={
+                ":receipt": holder.receipt,
+                ":done": DONE,
+                ":value": json.dumps(value),
+                ":execution": holder.execution,
+            },
+        )
+        if not isinstance(written, Refused):
+            return value
+        item = written.item or {}
+        if item.get("receipt") != holder.receipt or item.get("decided_by") != holder.execution:
+            raise LeaseLost(f"{holder.task_id} {holder.step}")
+        decision: dict[str, Any] = json.loads(item["decision"])
+        return decision
+
     def done(self, holder: Holder, output: StepOutput) -> None:
         """Keep the step's result; it is never done again."""
         self._write(

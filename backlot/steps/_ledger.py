@@ -138,6 +138,11 @@ class Holder:
     turn: int
     receipt: str
 
+    @property
+    def execution(self) -> str:
+        """Name of the task's execution that the attempt belongs to."""
+        return self.attempt.rpartition("/")[0]
+
 
 class StepLedger(Protocol):
     """Where the records are kept. All writes are conditional; LeaseLost says that another worker holds the step."""
@@ -165,6 +170,9 @@ class StepLedger(Protocol):
 
     def running(self, task_id: str, step: str) -> "Running | None":
         """Return what a step waits for: a job, or its turn."""
+
+    def decided(self, holder: Holder, value: dict[str, Any]) -> dict[str, Any]:
+        """Keep what a step decides when it first asks; return it, or what was decided before in this execution."""
 
     def done(self, holder: Holder, output: StepOutput) -> None:
         """Keep the step's result; it is never done again."""

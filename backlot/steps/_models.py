@@ -1,17 +1,20 @@
 """What the steps have in common that ask models of our own, which read and write the bucket themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from backlot.assets import CACHE_CONTROL
-from backlot.errors import ModelFailed
+from backlot.assets import CACHE_CONTROL, task_checkpoint_key
+from backlot.errors import CheckpointRefused, ImageNotFetched, ModelFailed
 from backlot.steps._ledger import Job
 from backlot.steps._step import StepRun
 
 #: The provider's name in the ledger: where the models of our own run.
 NAME = "sagemaker"
+
+#: A pointer to a checkpoint is a few lines, bytes.
+_MAX_POINTER_BYTES = 100_000
 
 Values = TypeVar("Values", bound=BaseModel)
 
@@ -35,12 +38,24 @@ class Order:
         inputs: URLs of images by name, checked.
         parameters: of the model.
         outputs: keys of the objects that it is to write, by name.
+        optional_outputs: the same, of what it may make or not.
+        task: whose published checkpoint it is to use; None for what it has loaded.
     """
 
     model: str
     inputs: dict[str, str]
     parameters: dict[str, Any]
     outputs: dict[str, str]
+    optional_outputs: dict[str, str] = field(default_factory=dict)
+    task: str | None = None
+
+
+class _Pointer(BaseModel):
+    """What says which checkpoint is meant, see `backlot.assets.task_checkpoint_key`."""
+
+    uri: str
+    sha256: str
+    config: dict[str, Any]
 
 
 def ask(order: Order, run: StepRun) -> dict[str, Any]:
@@ -76,12 +91,34 @@ def described(name: str, said: dict[str, Any]) -> str:
 
 def _submit(order: Order, run: StepRun, address: str) -> Job:
     models: ModelEndpoints = run.deps.providers[NAME]
-    request = {
+    outputs = order.outputs | order.optional_outputs
+    request: dict[str, Any] = {
         "inputs": {name: models.location(_key(url, run, f"{address}/{name}")) for name, url in order.inputs.items()},
         "parameters": order.parameters,
-        "outputs": {name: models.location(key) for name, key in order.outputs.items()},
+        "outputs": {name: models.location(key) for name, key in outputs.items()},
     }
+    pointer = None if order.task is None else _checkpoint(order.model, order.task, run)
+    if pointer is not None:
+        request["parameters"] = order.parameters | {"checkpoint": pointer.config}
+        request["files"] = {"checkpoint": {"uri": pointer.uri, "sha256": pointer.sha256}}
     return models.submit(address, order.model, request)
+
+
+def _checkpoint(model: str, task: str, run: StepRun) -> _Pointer | None:
+    """Return the checkpoint that is published for a task, or that an earlier attempt was asked with; None without one.
+
+    Raises:
+        CheckpointRefused: what is published says nothing that can be used.
+    """
+    key = task_checkpoint_key(model, task)
+    try:
+        published = _Pointer.model_validate_json(run.deps.objects.get(key, _MAX_POINTER_BYTES)).model_dump()
+    except ImageNotFetched:
+        published = None
+    except ValidationError as error:
+        raise CheckpointRefused(reason=f"{key} does not say which one is meant") from error
+    decided = run.decide({"checkpoint": published})["checkpoint"]
+    return None if decided is None else _Pointer.model_validate(decided)
 
 
 def _key(url: str, run: StepRun, key: str) -> str:

@@ -181,6 +181,8 @@ class StepRunner:
             watch=watch,
             deps=self.deps,
             time_left_s=lambda: (delivery.until_ms - self.clock()) / 1000,
+            owner=delivery.task.owner,
+            decide=lambda value: self.ledger.decided(holder, value),
         )
         try:
             with self._given_back_on_errors(holder):

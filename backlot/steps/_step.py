@@ -107,6 +107,9 @@ class StepRun:
         watch: counts where the time goes.
         deps: what it may use.
         time_left_s: tells how long this worker can still be at work.
+        owner: id of the API key that submitted the task.
+        decide: takes what the step decides when it first asks; returns it, or what an earlier attempt of the same
+            execution decided, so that a repeated ask is the same.
     """
 
     task_id: str
@@ -118,6 +121,8 @@ class StepRun:
     watch: Stopwatch
     deps: StepDeps
     time_left_s: Callable[[], float] = lambda: math.inf
+    owner: str = ""
+    decide: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value
 
     def affordable_s(self, wanted_s: float) -> float:
         """Return how long a paid call may take: as long as wanted, if its answer can then still be kept and used.

@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from backlot.assets import CUT_OUT_PREFIX, FACE_PREFIX, SMART_MASK_PREFIX, UPLOAD_PREFIX
+from backlot.aws.model_watch import FOLLOWED, progress_prefix
 from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from backlot.operations import Lane, catalogue
 from backlot.providers.fal import Fal
@@ -113,6 +114,10 @@ class ApiStack(CdkStack):
         storage.assets.grant_write(serve_api.role, UPLOAD_PREFIX)
         # Older clients want pictures in the answer.
         storage.assets.grant_read_below(serve_api.role, SMART_MASK_PREFIX, CUT_OUT_PREFIX)
+        followed = sorted(FOLLOWED & set(stage.models))
+        if followed:
+            progress = (progress_prefix(endpoint_name(stage, model)) for model in followed)
+            storage.assets.grant_read_below(serve_api.role, *progress)
         work.secrets.grant_describe(serve_api.role)
         work.webhooks.grant_read(serve_api.role)
         serve_api.role.add_to_policy(

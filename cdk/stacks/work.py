@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda_event_sources as event_sources
 from constructs import Construct
 
 from backlot.assets import (
+    DEBUG_PREFIX,
     FACE_PREFIX,
     MASK_PREFIX,
     MODEL_FAILURE_PREFIX,
@@ -20,10 +21,13 @@ from backlot.assets import (
     PORTRAIT_PREFIX,
     SEEDREAM_PREFIX,
     SMART_MASK_PREFIX,
+    task_checkpoints_prefix,
 )
+from backlot.aws.model_watch import CANCEL_PREFIX
 from backlot.aws.task_store import STATUS_INDEX
 from backlot.operations import catalogue
 from backlot.providers.mask_assets import MaskAssets
+from backlot.steps.edit_masked import MODEL as EDIT_MODEL
 from cdk.config import Stage
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.every_minute import call_every_minute
@@ -158,7 +162,9 @@ class WorkStack(CdkStack):
         tables.grant(tables.task_store, worker.role, "GetItem", "UpdateItem")
         tables.grant(tables.idempotency, worker.role, "GetItem", "UpdateItem")
         assets.grant_read(worker.role, FACE_PREFIX)
-        assets.grant_write(worker.role, MASK_PREFIX, SEEDREAM_PREFIX, PORTRAIT_PREFIX, SMART_MASK_PREFIX)
+        own = (MASK_PREFIX, SEEDREAM_PREFIX, PORTRAIT_PREFIX, SMART_MASK_PREFIX)
+        # An object there cancels a request that a model of our own works on.
+        assets.grant_write(worker.role, *own, CANCEL_PREFIX)
         worker.role.add_to_policy(
             iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[public_url_arn(self, stage)])
         )
@@ -236,8 +242,9 @@ class WorkStack(CdkStack):
         tables, assets = self._storage.tables, self._storage.assets
         tables.grant(tables.task_store, function.role, "GetItem", "UpdateItem")
         tables.grant(tables.idempotency, function.role, "GetItem", "UpdateItem")
-        assets.grant_read(function.role, MODEL_RESULT_PREFIX, MODEL_FAILURE_PREFIX)
-        assets.grant_write(function.role, MODEL_REQUEST_PREFIX)
+        answers = (MODEL_RESULT_PREFIX, MODEL_FAILURE_PREFIX)
+        assets.grant_read(function.role, *answers, task_checkpoints_prefix(EDIT_MODEL))
+        assets.grant_write(function.role, MODEL_REQUEST_PREFIX, DEBUG_PREFIX)
         self._let_answer_tokens(function)
 
     def _settler(self) -> PythonFunction:

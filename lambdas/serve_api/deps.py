@@ -11,6 +11,7 @@ from backlot.aws.face_memory import DynamoFaceMemory
 from backlot.aws.gpu_fleet import GpuFleet
 from backlot.aws.known_images import KnownImages
 from backlot.aws.model_fleet import ModelFleet
+from backlot.aws.model_watch import ModelProgress
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
 from backlot.aws.sqs import Queue
@@ -49,6 +50,7 @@ class Deps:
         fleets: by model of our own, its instances.
         gpus: the hosts of the GPU lane.
         progress: how far their tasks are.
+        model_progress: how far tasks of models of our own are.
         clock: Unix time in milliseconds.
     """
 
@@ -68,6 +70,7 @@ class Deps:
     fleets: Mapping[str, ModelFleet]
     gpus: GpuFleet
     progress: TaskProgress
+    model_progress: ModelProgress
     clock: Clock
 
 
@@ -106,6 +109,7 @@ def compose(settings: Settings) -> Deps:
         fleets={name: ModelFleet(sagemaker, endpoint) for name, endpoint in settings.model_endpoints.items()},
         gpus=GpuFleet(once),
         progress=TaskProgress(once),
+        model_progress=ModelProgress(bucket, settings.model_endpoints),
         objects=bucket,
         known_images=KnownImages(once),
         uploads=Uploads(s3_client, settings.bucket, settings.upload_base_url),

@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.aws.model_fleet import FleetState
+from backlot.aws.model_watch import ModelProgress
 from backlot.image_urls import ImageUrlPolicy
 from backlot.operations import RequestContext
 from backlot.seedream_models import OfferedModels
@@ -56,7 +57,7 @@ ENVIRONMENT = {
     "CLOSED_MODELS": "",
     "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
     "DELIVERS_MASKS": "true",
-    "MODEL_ENDPOINTS": '{"schp": "backlot-dev-schp"}',
+    "MODEL_ENDPOINTS": '{"schp": "backlot-dev-schp", "qwen-edit": "backlot-dev-qwen-edit"}',
     "MODEL_CONCURRENCY": "4",
 }
 
@@ -163,6 +164,7 @@ class Api:
                 fleets={"schp": SimpleNamespace(state=lambda: self.fleet)},
                 gpus=self.gpus,
                 progress=SimpleNamespace(of=lambda _: self.progress),
+                model_progress=ModelProgress(self.objects, settings.model_endpoints),
                 clock=self.clock,
             )
         )

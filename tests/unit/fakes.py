@@ -192,6 +192,8 @@ class Objects:
 
     kept: dict[str, bytes] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    #: When objects were written, Unix seconds.
+    dates: dict[str, float] = field(default_factory=dict)
 
     def get(self, key: str, max_bytes: int) -> bytes:
         if key not in self.kept:
@@ -199,6 +201,9 @@ class Objects:
         if len(self.kept[key]) > max_bytes:
             raise ImageTooLarge(reason="too many bytes")
         return self.kept[key]
+
+    def dated(self, key: str, max_bytes: int) -> tuple[bytes, float] | None:
+        return (self.get(key, max_bytes), self.dates[key]) if key in self.kept else None
 
     def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
         self.kept[key], self.types[key] = body, content_type

@@ -39,6 +39,7 @@ class _Record:
     job: Job | None = None
     bought_ms: int = 0
     attempts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    decision: tuple[str, str] = ("", "")
 
 
 @dataclass
@@ -76,6 +77,12 @@ class Ledger:
     def answered(self, holder: Holder, answer: dict[str, Any]) -> None:
         record = self._held(holder)
         record.state, record.answer = "claimed", json.loads(json.dumps(answer))
+
+    def decided(self, holder: Holder, value: dict[str, Any]) -> dict[str, Any]:
+        record = self._held(holder)
+        if record.decision[0] != holder.execution:
+            record.decision = (holder.execution, json.dumps(value))
+        return json.loads(record.decision[1])
 
     def done(self, holder: Holder, output: StepOutput) -> None:
         self._held(holder).output = output

@@ -57,8 +57,13 @@ class ModelLane:
         return self.runner.run(item, receipt=receipt, sent_ms=self.clock() - 100, lease_ms=LEASE_MS)
 
     def request(self) -> dict[str, Any]:
-        (asked,) = self.runtime.asked
-        return json.loads(self.objects.kept[asked["InputLocation"].removeprefix("s3://assets/")])
+        (request,) = self.requests()
+        return request
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return all that was asked, the first one first."""
+        keys = [asked["InputLocation"].removeprefix("s3://assets/") for asked in self.runtime.asked]
+        return [json.loads(self.objects.kept[key]) for key in keys]
 
     def note(self, **more: Any) -> Notification:
         asked = self.runtime.asked[-1]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from backlot import errors
+from backlot.aws.model_watch import progress_key
 from backlot.errors import BacklotError
 from backlot.operations import catalogue
 from backlot.tasks import Progress, Status
@@ -403,3 +404,35 @@ def test_task_of_the_gpu_lane_tells_how_far_it_is():
     progress = api.get(f"/api/v1/tasks/{task_id}").json()["progress"]
 
     assert (progress["value"], progress["node"], progress["step"], progress["steps"]) == (0.4, "14", 3, 8)
+
+
+MASKED_EDIT = BODY | {"mask_url": BODY["image_url"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "written_s", "value"),
+    [
+        (b'{"id": "a", "progress": 0.45}', NOW_MS / 1000, 0.45),
+        (b'{"id": "a", "progress": 0.45}', NOW_MS / 1000 - 5, None),
+        (None, 0, None),
+    ],
+    ids=["of this attempt", "of an earlier one", "nothing heard"],
+)
+def test_task_tells_how_far_its_model_is(body, written_s, value):
+    api = Api(lambda: NOW_MS)
+    task_id = api.post("/api/v1/masked-edit/tasks", MASKED_EDIT).json()["task_id"]
+    key = progress_key("backlot-dev-qwen-edit", task_id)
+    if body:
+        api.objects.kept[key], api.objects.dates[key] = body, written_s
+    assert api.get(f"/api/v1/tasks/{task_id}").json()["progress"] is None
+    api.tasks.start(task_id, NOW_MS)
+
+    progress = api.get(f"/api/v1/jobs/{task_id}").json()["progress"]
+    assert (progress and progress["value"]) == value
+
+
+def test_request_without_a_mask_is_told_so_before_anything_is_stored():
+    api = Api(lambda: NOW_MS)
+    answer = api.post("/api/v1/masked-edit/tasks", {"image_url": BODY["image_url"]})
+    assert (answer.status, answer.json()["detail"][0]["loc"]) == (422, ["body", "mask_url"])
+    assert api.tasks.kept == {}

@@ -43,6 +43,32 @@ def refused(**item: dict[str, Any]) -> tuple[str, int, dict[str, Any]]:
     return "update_item:ConditionalCheckFailedException", 400, {"Item": LEASE | item}
 
 
+@pytest.mark.parametrize(
+    ("answer", "decided"),
+    [
+        (written(), {"checkpoint": "new"}),
+        (
+            refused(receipt={"S": "receipt"}, decided_by={"S": "task"}, decision={"S": '{"checkpoint": "old"}'}),
+            {"checkpoint": "old"},
+        ),
+    ],
+)
+def test_what_a_step_decides_is_kept_for_its_execution(answer, decided):
+    assert ledger(answer).decided(HOLDER, {"checkpoint": "new"}) == decided
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"receipt": {"S": "another"}, "decided_by": {"S": "task"}, "decision": {"S": "{}"}},
+        {"receipt": {"S": "receipt"}, "state": {"S": "done"}},
+    ],
+)
+def test_step_that_another_worker_has_decides_nothing(item):
+    with pytest.raises(LeaseLost):
+        ledger(refused(**item)).decided(HOLDER, {})
+
+
 def test_claim_of_a_step_that_nobody_has_is_ours():
     assert claim(written(state={"S": "claimed"})) == Claimed(None)
 

@@ -137,10 +137,17 @@ def _read(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task
         TaskNotFound: there is none, or it belongs to another key.
     """
     wait_s = http_requests.asked_wait_s(router.current_event)
-    task = wait_for_end(deps, owned_task(router, deps, task_id, kind), wait_s)
-    if operation_named(task.operation).lane is not Lane.GPU:
-        return task
-    return task.model_copy(update={"progress": deps.progress.of(task)})
+    return followed(deps, wait_for_end(deps, owned_task(router, deps, task_id, kind), wait_s))
+
+
+def followed(deps: Deps, task: Task) -> Task:
+    """Return a task with how far it is, if its machines tell."""
+    operation = operation_named(task.operation)
+    if operation.lane is Lane.GPU:
+        return task.model_copy(update={"progress": deps.progress.of(task)})
+    if operation.lane is Lane.MODEL:
+        return task.model_copy(update={"progress": deps.model_progress.of(task, operation.models)})
+    return task
 
 
 def owned_task(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:
