@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from cdk.checkpoints import Checkpoints
-from cdk.config import ModelEndpoint, Stage
+from cdk.config import Stage
 from cdk.doctor.findings import Finding, ok, problem, warning
 from cdk.doctor.lane import GpuLane
 from cdk.doctor.port import Account, Quota
+from cdk.model_config import ModelEndpoint
 from cdk.names import stack_prefix
 
 #: In vCPUs: all spot instances and all on-demand instances of the families g and vt.

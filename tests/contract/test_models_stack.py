@@ -13,8 +13,9 @@ from aws_cdk.assertions import Match, Template
 from backlot import assets
 from backlot.operations import Lane, catalogue
 from cdk.checkpoints import CHECKPOINTS, Checkpoints
-from cdk.config import DEV, PROD, HeavyModel, LightModel, Stage
+from cdk.config import DEV, PROD, Stage
 from cdk.constructs.model_image import CONTENTS, DOCKERFILE
+from cdk.model_config import HeavyModel, LightModel
 from cdk.packaging import ROOT
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
