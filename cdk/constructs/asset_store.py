@@ -7,7 +7,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from backlot.assets import FACE_PREFIX, MODEL_FAILURE_PREFIX, MODEL_REQUEST_PREFIX, MODEL_RESULT_PREFIX
+from backlot.assets import (
+    DEBUG_PREFIX,
+    FACE_PREFIX,
+    MODEL_FAILURE_PREFIX,
+    MODEL_REQUEST_PREFIX,
+    MODEL_RESULT_PREFIX,
+)
 from backlot.image_urls import READABLE_PREFIXES
 from cdk.config import Stage
 from cdk.constructs.acknowledged import accept, accept_warning, accept_wildcards
@@ -148,7 +154,7 @@ class AssetStore(Construct):
 def _lifecycle(stage: Stage) -> list[s3.LifecycleRule]:
     """Name each folder that expires: S3 knows no rule with an exception, and models stay."""
     days = {
-        **dict.fromkeys(READABLE_PREFIXES, stage.result_days),
+        **dict.fromkeys((*READABLE_PREFIXES, DEBUG_PREFIX), stage.result_days),
         # The sweep deletes faces after an hour; a day is the shortest that S3 itself knows.
         FACE_PREFIX: 1,
         MODEL_REQUEST_PREFIX: stage.model_exchange_days,
