@@ -13,6 +13,7 @@ from sagemaker_models.serving import request as wire
 from sagemaker_models.serving.batching import Runner
 from sagemaker_models.serving.errors import InvocationError, RequestFault, ServerFault
 from sagemaker_models.serving.files import FileCache
+from sagemaker_models.serving.memory import memory_in_use
 from sagemaker_models.serving.metrics import Timings, log, publish
 from sagemaker_models.serving.model import File, LocalFile, Model, ModelError, Outputs, Request
 from sagemaker_models.serving.storage import Storage
@@ -89,7 +90,7 @@ class Invocations:
     async def _release(self, value: dict[str, Any]) -> Answer:
         wire.check_release(value)
         await self._runner.release()
-        return Answer(200, _json({"released": True, "model": self._model.describe()}))
+        return Answer(200, _json({"released": True, "model": self._about()}))
 
     @asynccontextmanager
     async def _held(self, invocation: wire.Invocation, timings: Timings) -> AsyncIterator[dict[str, LocalFile]]:
@@ -154,7 +155,11 @@ class Invocations:
         return Answer(error.status, _json(body))
 
     def _signature(self, timings: Timings) -> dict[str, Any]:
-        return {"model": self._model.describe(), "timings": timings.as_json()}
+        return {"model": self._about(), "timings": timings.as_json()}
+
+    def _about(self) -> dict[str, Any]:
+        """Return what the model says of itself, and what memory the process has."""
+        return {**self._model.describe(), "memory": memory_in_use()}
 
     async def _in_thread_if_long(self, length_bytes: int, call: Callable[..., _Result], *arguments: Any) -> _Result:
         if length_bytes > LONG_BYTES:

@@ -1,4 +1,30 @@
-"""Tells whether an error means that memory ran out, without importing the libraries that raise it."""
+"""What memory is in use, and whether an error means that it ran out, without importing the libraries that know."""
+
+import resource
+import sys
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+
+
+def memory_in_use() -> dict[str, int]:
+    """Return what memory the process has, bytes.
+
+    Returns:
+        `total`, `allocated` (by tensors) and `reserved` (by torch) of the GPU if torch uses one, else the process'
+        `rss`; nothing where the system does not tell that.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        device = torch.cuda.current_device()
+        return {
+            "total": torch.cuda.get_device_properties(device).total_memory,
+            "allocated": torch.cuda.memory_allocated(device),
+            "reserved": torch.cuda.memory_reserved(device),
+        }
+    if not _STATM.exists():
+        return {}
+    return {"rss": int(_STATM.read_text(encoding="ascii").split()[1]) * resource.getpagesize()}
 
 
 def is_out_of_memory(error: BaseException) -> bool:

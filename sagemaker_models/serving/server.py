@@ -21,6 +21,7 @@ from sagemaker_models.serving.files import FileCache
 from sagemaker_models.serving.invocations import Invocations
 from sagemaker_models.serving.metrics import Timings, log, publish
 from sagemaker_models.serving.model import Model, WeightsInvalid, model_of
+from sagemaker_models.serving.releases import Releases
 from sagemaker_models.serving.settings import Settings
 from sagemaker_models.serving.storage import Storage
 
@@ -57,6 +58,7 @@ class ModelServer:
         self._limit = settings.max_concurrent + settings.max_queue
         self._exit_code = DRAINED
         self._ending: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._http = _Uvicorn(
             uvicorn.Config(
                 Starlette(
@@ -123,9 +125,12 @@ class ModelServer:
     def _load(self, loop: asyncio.AbstractEventLoop) -> None:
         """Load the model; in a thread."""
         try:
+            storage = Storage()
+            releases = Releases(self._settings.release_object, storage, self._settings.release_look_s)
+            # From here on: a model that is still being loaded when memory is wanted gives it back afterwards.
+            releases.is_new()
             model = model_of(self._settings.model_class)
             model.load(self._settings.weights_folder)
-            storage = Storage()
             described = model.describe()
         except (WeightsInvalid, ValueError) as error:
             self._reason = str(error)
@@ -133,17 +138,18 @@ class ModelServer:
             log("ERROR", "the model raised while it was loaded", error)
             self._reason = f"{type(error).__name__}: {error}"
         else:
-            loop.call_soon_threadsafe(self._ready, model, storage)
+            loop.call_soon_threadsafe(self._ready, model, storage, releases)
             log("INFO", "the model is loaded", model=model.name, description=described)
             return
         log("ERROR", "the model cannot be loaded", reason=self._reason)
         loop.call_soon_threadsafe(self._end_by, self._fail)
 
-    def _ready(self, model: Model, storage: Storage) -> None:
+    def _ready(self, model: Model, storage: Storage, releases: Releases) -> None:
         settings = self._settings
         runner = Runner(model, settings.max_concurrent, settings.batch_wait_ms / 1000)
         files = FileCache(storage, settings.files_prefix, settings.files_bytes)
         self._invocations = Invocations(model, runner, storage, files, settings.max_input_bytes)
+        self._following = asyncio.get_running_loop().create_task(releases.follow(runner))
         self._name = model.name
         if self._state is State.LOADING:
             self._state = State.READY

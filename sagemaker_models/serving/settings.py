@@ -23,6 +23,9 @@ class Settings(EnvironmentSettings):
         max_input_bytes: longest input.
         files_prefix: address below which large files that requests name may lie, `s3://bucket/…/`; empty for nowhere.
         files_bytes: room on the disk for those files.
+        release_object: object that has the model's memory released when it is written again, `s3://bucket/key`; empty
+            for none.
+        release_look_s: how often it is looked at.
         drain_s: time for running requests after SIGTERM; SageMaker kills 30 s after it.
         failed_s: how long the reason of a failed load is still answered before the process exits.
     """
@@ -38,6 +41,8 @@ class Settings(EnvironmentSettings):
     max_input_bytes: Annotated[int, Field(ge=1000, le=1_000_000_000)] = 48_000_000
     files_prefix: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.+/)?)?$")] = ""
     files_bytes: Annotated[int, Field(ge=1000)] = 20_000_000_000
+    release_object: Annotated[str, Field(pattern=r"^(s3://[^/]+/.+)?$")] = ""
+    release_look_s: Annotated[float, Field(ge=0.05, le=600)] = 10.0
     drain_s: Annotated[float, Field(ge=0, le=28)] = 25.0
     failed_s: Annotated[float, Field(ge=0, le=60)] = 5.0
 

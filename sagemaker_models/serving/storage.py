@@ -71,16 +71,30 @@ class Storage:
         Raises:
             ServerFault: S3 refuses, or does not answer.
         """
+        described = self._head(uri)
+        # An answer about an empty object may come without the length.
+        return None if described is None else int(described.get("ContentLength", 0))
+
+    def version(self, uri: str) -> str | None:
+        """Return what tells an object from what was there before; None if there is none.
+
+        Raises:
+            ServerFault: S3 refuses, or does not answer.
+        """
+        described = self._head(uri)
+        return None if described is None else f"{described.get('LastModified')} {described['ETag']}"
+
+    def _head(self, uri: str) -> dict[str, Any] | None:
         bucket, key = _parts(uri)
         try:
-            # An answer about an empty object may come without the length.
-            return int(self._s3.head_object(Bucket=bucket, Key=key).get("ContentLength", 0))
+            found: dict[str, Any] = self._s3.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in _ABSENT:
                 return None
             raise _fault(uri, error) from error
         except (BotoCoreError, OSError) as error:
             raise _fault(uri, error) from error
+        return found
 
     def download(self, uri: str, path: Path) -> str:
         """Write an object to the disk; return its SHA-256, in hex.

@@ -1,6 +1,7 @@
 """Web applications in a thread, and one that speaks as much of S3 and SNS as the model lane needs."""
 
 import asyncio
+import hashlib
 import socket
 import threading
 from typing import Any
@@ -85,7 +86,8 @@ class Aws:
         body, headers = self.objects.get(_uri(request), (None, {}))
         if body is None:
             return _refusal(404, "NoSuchKey")
-        return web.Response(body=body, content_type=headers["Content-Type"])
+        etag = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"'}
+        return web.Response(body=body, content_type=headers["Content-Type"], headers=etag)
 
     async def _put(self, request: web.Request) -> web.Response:
         if request.match_info["bucket"] == "closed":
