@@ -8,7 +8,7 @@ from backlot.providers.seedream import EXTRA_IMAGE_S
 from backlot.seedream_models import MAX_PICTURES, MODELS, OFFERED
 from backlot.steps import AFTER_PAYING_S
 from cdk.gpu_config import Gpu, WarmWindow
-from cdk.model_config import ModelEndpoint, schp
+from cdk.model_config import ModelEndpoint, models
 
 
 class _Config(BaseModel):
@@ -212,7 +212,7 @@ class Stage(_Config):
     queue_max: dict[str, int] = {"body-masks": 1000}
     mask_assets_url: str | None = Field(default=None, pattern=r"^https?://")
     sagemaker_url: str | None = None
-    models: dict[_ModelName, ModelEndpoint] = {"schp": schp(max_instances=4)}
+    models: dict[_ModelName, ModelEndpoint] = models(schp_max=4, segment_min=1, segment_max=4, heavy_max=2)
     model_exchange_days: int = Field(default=3, ge=1, le=30)
     gpu: Gpu = Gpu()
     alarms: Alarms = Alarms()
@@ -248,7 +248,7 @@ DEV = Stage(
     result_days=14,
     cors_origins=("http://localhost:3000", "http://127.0.0.1:3000", "http://localhost:5173"),
     worker=Worker(concurrency=10),
-    models={"schp": schp(max_instances=1)},
+    models=models(schp_max=1, segment_min=0, segment_max=1, heavy_max=1),
     gpu=Gpu(max_spot=1),
 )
 

@@ -19,6 +19,11 @@ def bucket_name(stage: Stage, account: str, region: str) -> str:
     return f"short-drama-assets{stage.name_suffix}{owner}"
 
 
+def endpoint_name(stage: Stage, model: str) -> str:
+    """Return the name of a model's endpoint in a stage."""
+    return f"backlot-{stage.name}-{model}"
+
+
 def task_store_name(stage: Stage) -> str:
     """Return the name of the table of tasks."""
     return f"task_store{stage.name_suffix}"

@@ -17,14 +17,11 @@ from cdk.constructs.asset_store import AssetStore
 from cdk.constructs.model_image import ModelImage
 from cdk.constructs.model_role import ModelRole
 from cdk.constructs.scaling_role import scaling_role
+from cdk.model_environment import server_settings
+from cdk.names import endpoint_name
 
 #: The only variant of each endpoint.
 VARIANT = "AllTraffic"
-
-
-def endpoint_name(stage: Stage, model: str) -> str:
-    """Return the name of a model's endpoint in a stage."""
-    return f"backlot-{stage.name}-{model}"
 
 
 def endpoint_arn(scope: Construct, stage: Stage, model: str) -> str:
@@ -62,7 +59,7 @@ class AsyncEndpoint(Construct):
         failed: sns.ITopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._config = stage.models[model]
+        self._stage, self._model_name, self._config = stage, model, stage.models[model]
         self.name = endpoint_name(stage, model)
         self._bucket = assets.bucket.bucket_name
         role = ModelRole(self, "Role", stage=stage, model=model, endpoint=self.name, assets=assets)
@@ -82,7 +79,6 @@ class AsyncEndpoint(Construct):
         self._scale()
 
     def _model(self, role: iam.Role, image: ModelImage, weights: str) -> sagemaker.CfnModel:
-        config = self._config
         model = sagemaker.CfnModel(
             self,
             "Model",
@@ -95,10 +91,7 @@ class AsyncEndpoint(Construct):
                     )
                 ),
                 environment={
-                    "MODEL_CLASS": config.model_class,
-                    "MAX_CONCURRENT": str(config.parallel_runs),
-                    # All that SageMaker hands over at once has a place, or the server would answer 503.
-                    "MAX_QUEUE": str(config.concurrency),
+                    **server_settings(self._stage, self._model_name, self._bucket),
                     "AWS_DEFAULT_REGION": Stack.of(self).region,
                 },
             ),

@@ -29,7 +29,8 @@ class ModelRole(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
-        assets.grant_read(self.role, f"{MODEL_PREFIX}{model}/", MODEL_REQUEST_PREFIX)
+        given = (f"{MODEL_PREFIX}{model}/", MODEL_REQUEST_PREFIX, *stage.models[model].input_prefixes)
+        assets.grant_read(self.role, *given)
         answers = (f"{MODEL_RESULT_PREFIX}{endpoint}/", f"{MODEL_FAILURE_PREFIX}{endpoint}/")
         assets.grant_write(self.role, *stage.models[model].output_prefixes, *answers)
         # SageMaker writes long answers in parts.

@@ -17,10 +17,11 @@ from backlot.steps.segment_body import MODEL
 from cdk.config import Stage
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.machine import machine_arn
-from cdk.constructs.model_endpoint import endpoint_arn, endpoint_name
+from cdk.constructs.model_endpoint import endpoint_arn
 from cdk.constructs.public_url import PublicUrl
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.rest_api import StudioApi
+from cdk.names import endpoint_name
 from cdk.stacks.storage import StorageStack
 from cdk.stacks.work import WorkStack
 

@@ -13,8 +13,9 @@ from constructs import Construct
 
 from cdk.checkpoints import Checkpoint
 from cdk.config import Stage
-from cdk.constructs.model_endpoint import AsyncEndpoint, endpoint_arn, endpoint_name
+from cdk.constructs.model_endpoint import AsyncEndpoint, endpoint_arn
 from cdk.constructs.model_image import ModelImage
+from cdk.names import endpoint_name
 from cdk.stacks.storage import StorageStack
 
 

@@ -32,13 +32,13 @@ from cdk.config import Stage
 from cdk.constructs.dependency_layer import DependencyLayer
 from cdk.constructs.every_minute import call_every_minute
 from cdk.constructs.machine import machine_arn
-from cdk.constructs.model_endpoint import endpoint_name
 from cdk.constructs.operation_machine import OperationMachine
 from cdk.constructs.provider_secrets import ProviderSecrets
 from cdk.constructs.public_url import public_url_arn, public_url_parameter
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.webhook_delivery import WebhookDelivery
 from cdk.constructs.work_queue import WorkQueue
+from cdk.names import endpoint_name
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
 

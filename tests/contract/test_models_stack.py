@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import PurePosixPath
 
+import boto3
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
@@ -16,6 +17,7 @@ from cdk.checkpoints import CHECKPOINTS, Checkpoints
 from cdk.config import DEV, PROD, Stage
 from cdk.constructs.model_image import CONTENTS, DOCKERFILE
 from cdk.model_config import HeavyModel, LightModel
+from cdk.names import endpoint_name
 from cdk.packaging import ROOT
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
@@ -151,8 +153,8 @@ def test_operation_of_the_models_lane_names_models_that_every_stage_has(assembly
 
 
 def test_name_of_an_unknown_models_endpoint_is_refused():
-    with pytest.raises(KeyError, match="flux"):
-        models_of(DEV, Checkpoints({})).endpoint_name("flux")
+    with pytest.raises(KeyError, match="no-model"):
+        models_of(DEV, Checkpoints({})).endpoint_name("no-model")
 
 
 def test_function_of_another_stack_may_invoke_the_stages_models_and_no_other_endpoint():
@@ -178,13 +180,38 @@ def test_container_hosts_the_published_weights_with_the_configured_server(odd):
     assert (environment["MODEL_CLASS"], environment["MAX_CONCURRENT"]) == (ODD.model_class, "2")
 
 
-def test_server_has_a_place_for_all_that_sagemaker_hands_over(odd):
-    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+def settings_of(model) -> Settings:
+    """Return the settings of a model's server; the bucket's name stands in them as `bucket`."""
     environment = dict(model["Properties"]["PrimaryContainer"]["Environment"])
     assert environment.pop("AWS_DEFAULT_REGION") == {"Ref": "AWS::Region"}
     assert set(environment) <= Settings.variables()
-    settings = Settings.model_validate(environment)
+    joined = {
+        name: value
+        if isinstance(value, str)
+        else "".join(part if isinstance(part, str) else "bucket" for part in value["Fn::Join"][1])
+        for name, value in environment.items()
+    }
+    return Settings.model_validate(joined)
+
+
+def test_server_has_a_place_for_all_that_sagemaker_hands_over(odd):
+    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+    settings = settings_of(model)
     assert settings.max_concurrent + settings.max_queue >= ODD.concurrency
+
+
+def test_server_looks_for_releases_beside_the_requests_to_its_endpoint(odd):
+    (model,) = odd.find_resources("AWS::SageMaker::Model").values()
+    assert settings_of(model).release_object == "s3://bucket/model-requests/backlot-test-odd/release"
+
+
+def test_server_fetches_large_files_of_its_own_tasks_and_only_if_the_model_takes_some():
+    template = published(stage_with(odd=ODD.model_copy(update={"files_gb": 7}), **{"other-one": ODD}))
+    found = {}
+    for model in template.find_resources("AWS::SageMaker::Model").values():
+        settings = settings_of(model)
+        found[settings.files_prefix] = settings.files_bytes
+    assert found == {"s3://bucket/models/odd/tasks/": 7_000_000_000, "": Settings().files_bytes}
 
 
 def test_variant_has_the_configured_instances_and_time_limits(odd):
@@ -311,12 +338,23 @@ def test_alarms_ring_at_the_configured_numbers():
 
 def test_operator_hears_of_every_model(assembly):
     names = " ".join(assembly.resources("AWS::CloudWatch::Alarm"))
-    for alarm in ("SchpModelFailures", "SchpModelAge", "SchpModelExpired"):
-        assert (f"observability/{alarm}" in names) is not assembly.stage.emulated
+    for model in assembly.stage.models:
+        for alarm in ("Failures", "Age", "Expired"):
+            name = f"observability/{model.title().replace('-', '')}Model{alarm}"
+            assert (name in names) is not assembly.stage.emulated
 
 
-def test_model_may_do_what_sagemaker_and_its_server_do_and_nothing_else(assembly):
-    granted = assembly.actions_of("models/SchpRole")
+@pytest.mark.parametrize(
+    ("model", "inputs", "outputs"),
+    [
+        ("schp", set(), {"images/body_masks/"}),
+        ("segment", set(), {"images/smart_masks/", "images/cut_outs/"}),
+        ("qwen-edit", set(), {"images/masked_edits/", "debug/"}),
+        ("flux", {"faces/"}, {"portraits/"}),
+    ],
+)
+def test_model_may_do_what_sagemaker_and_its_server_do_and_nothing_else(assembly, model, inputs, outputs):
+    granted = assembly.actions_of(f"models/{model.title().replace('-', '')}Role")
     if assembly.stage.emulated:
         assert granted == {}
         return
@@ -335,18 +373,22 @@ def test_model_may_do_what_sagemaker_and_its_server_do_and_nothing_else(assembly
         "s3:PutObject",
         "sns:Publish",
     }
-    endpoint = f"backlot-{assembly.stage.name}-schp"
+    endpoint = f"backlot-{assembly.stage.name}-{model}"
     folders = {action: set(re.findall(r'"/([^"]*)\*"', granted[action])) for action in granted}
-    assert folders["s3:GetObject"] == {
-        "images/",
-        "model-requests/",
-        "models/schp/",
-        "portraits/",
-        "seedream/",
-        "uploads/",
-    }
+    assert (
+        folders["s3:GetObject"]
+        == {
+            "images/",
+            "model-requests/",
+            f"models/{model}/",
+            "portraits/",
+            "seedream/",
+            "uploads/",
+        }
+        | inputs
+    )
     answers = {f"model-results/{endpoint}/", f"model-failures/{endpoint}/"}
-    assert folders["s3:PutObject"] == {"images/body_masks/"} | answers
+    assert folders["s3:PutObject"] == outputs | answers
     assert folders["s3:AbortMultipartUpload"] == answers
     assert granted["sns:Publish"].count('"Ref"') == 2
 
@@ -417,12 +459,13 @@ def test_image_is_built_for_the_platform_by_the_dockerfiles_own_argument(assembl
         for path in assembly.folder.glob("*models.assets.json")
         for image in json.loads(path.read_text())["dockerImages"].values()
     ]
-    assert len(images) == (0 if assembly.stage.emulated else 1)
+    models = {} if assembly.stage.emulated else assembly.stage.models
+    platforms = sorted({model.platform for model in models.values()})
     arguments = set(re.findall(r"^ARG (\w+)", (ROOT / DOCKERFILE).read_text(), re.MULTILINE))
     for image in images:
-        assert image["dockerBuildArgs"] == {"DEVICE": "cpu"}
         assert image["platform"] == "linux/amd64"
-        assert set(image["dockerBuildArgs"]) <= arguments
+        assert set(image["dockerBuildArgs"]) == {"DEVICE"} <= arguments
+    assert sorted(image["dockerBuildArgs"]["DEVICE"] for image in images) == platforms
 
 
 def test_file_of_checkpoints_names_models_that_there_are():
@@ -452,16 +495,40 @@ def test_checkpoint_that_is_not_well_formed_is_refused(checkpoint):
         Checkpoints.model_validate({"dev": {"schp": checkpoint}})
 
 
-@pytest.mark.parametrize(("kind", "concurrency", "invocation_timeout_s"), [(HeavyModel, 3, 600), (LightModel, 20, 300)])
+@pytest.mark.parametrize(
+    ("kind", "concurrency", "invocation_timeout_s"), [(HeavyModel, 3, 1800), (LightModel, 20, 300)]
+)
 def test_kind_of_model_decides_concurrency_and_time_limit(kind, concurrency, invocation_timeout_s):
     given = {"model_class": ODD.model_class, "output_prefixes": ("images/odd/",), "backlog_per_instance": 1}
     model = kind(**given, platform="cpu", instance_types=("ml.c7i.xlarge",))
     assert (model.concurrency, model.invocation_timeout_s) == (concurrency, invocation_timeout_s)
 
 
-def test_schp_is_a_light_model_that_sleeps(assembly):
-    schp = assembly.stage.models["schp"]
-    assert (schp.kind, schp.min_instances, schp.concurrency, schp.invocation_timeout_s) == ("light", 0, 20, 300)
+@pytest.mark.parametrize(
+    ("model", "kind", "concurrency", "invocation_timeout_s"),
+    [
+        ("schp", "light", 20, 300),
+        ("segment", "light", 20, 300),
+        ("qwen-edit", "heavy", 3, 1800),
+        ("flux", "heavy", 3, 1800),
+    ],
+)
+def test_model_has_the_bounds_of_its_kind_and_sleeps(assembly, model, kind, concurrency, invocation_timeout_s):
+    config = assembly.stage.models[model]
+    assert (config.kind, config.concurrency, config.invocation_timeout_s) == (kind, concurrency, invocation_timeout_s)
+    # A click is waited for: prod pays for one instance that is awake.
+    assert config.min_instances == (1 if model == "segment" and assembly.stage.name != "dev" else 0)
+
+
+def test_models_names_and_instances_are_ones_that_sagemaker_knows(assembly):
+    shapes = boto3.client("sagemaker", region_name="us-east-1").meta.service_model
+    types = set(shapes.shape_for("ProductionVariantInstanceType").enum)
+    images = set(shapes.shape_for("ProductionVariantInferenceAmiVersion").enum)
+    longest = shapes.shape_for("EndpointName").metadata["max"]
+    for name, model in assembly.stage.models.items():
+        assert set(model.instance_types) <= types
+        assert model.inference_ami is None or model.inference_ami in images
+        assert len(endpoint_name(assembly.stage, name)) <= longest
 
 
 @pytest.mark.parametrize(
@@ -476,6 +543,7 @@ def test_schp_is_a_light_model_that_sleeps(assembly):
         ({"instance_types": ("ml.c7g.xlarge",)}, "built for x86_64 and NVIDIA"),
         ({"platform": "cpu"}, "platform cpu does not fit ml.g5.xlarge"),
         ({"platform": "cpu", "instance_types": ("ml.c7i.xlarge",)}, "inference_ami picks a GPU's driver"),
+        ({"inference_ami": None}, "the driver is older than torch's CUDA; take al2023"),
         ({"volume_gb": 100}, "ml.g5.xlarge has disks of its own"),
         ({"min_instances": 12}, "min_instances 12 is above max_instances 11"),
         ({"parallel_runs": 8}, "parallel_runs 8 is above concurrency 7"),

@@ -190,8 +190,8 @@ def test_weights_that_were_not_uploaded_are_not_noted(weights, checkpoints, acce
 
 
 def test_unknown_model_is_refused_with_those_that_there_are(weights):
-    with pytest.raises(NotPublished, match="stage dev has no model 'flux'; it has schp"):
-        publish(DEV, "flux", weights)
+    with pytest.raises(NotPublished, match="stage dev has no model 'sam'; it has flux, qwen-edit, schp, segment"):
+        publish(DEV, "sam", weights)
 
 
 @pytest.mark.parametrize(
