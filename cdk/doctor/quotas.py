@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from backlot.operations import catalogue
 from cdk.checkpoints import Checkpoints
 from cdk.config import Stage
 from cdk.doctor.findings import Finding, ok, problem, warning
@@ -108,7 +109,8 @@ def model_endpoints(stage: Stage, account: Account) -> Iterator[Finding]:
     published = {name: stage.models[name] for name in Checkpoints.read().of(stage)}
     for name in sorted(set(stage.models) - set(published)):
         yield warning(
-            f"{name} has no checkpoint, and so no endpoint", f"make publish-model MODEL={name} STAGE={stage.name}"
+            f"{name} has no checkpoint, and so no endpoint{_refused_without(name)}",
+            f"make publish-model MODEL={name} STAGE={stage.name} WEIGHTS=…",
         )
     if not published:
         return
@@ -116,6 +118,11 @@ def model_endpoints(stage: Stage, account: Account) -> Iterator[Finding]:
     found = account.quotas("sagemaker", wanted)
     for name, model in published.items():
         yield _endpoint(account, name, model, {each: found.get(_endpoint_quota(each)) for each in model.instance_types})
+
+
+def _refused_without(model: str) -> str:
+    names = [operation.name for operation in catalogue().values() if model in operation.models]
+    return f"; refused as NOT_DEPLOYED: {', '.join(names)}" if names else ""
 
 
 def _endpoint_quota(instance_type: str) -> str:

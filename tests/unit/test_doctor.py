@@ -101,11 +101,26 @@ def the_one(findings) -> Finding:
     return finding
 
 
+def about(words: str, findings) -> list[Finding]:
+    return [finding for finding in findings if words in finding.what]
+
+
 @pytest.fixture
-def published(monkeypatch):
+def publish(monkeypatch):
+    """Have models published in dev, as far as the file of checkpoints says."""
+
+    def published_in_dev(*models: str) -> None:
+        checkpoint = Checkpoint(sha256=SHA256, published_at=datetime(2026, 11, 21, tzinfo=UTC))
+        found = {"dev": dict.fromkeys(models, checkpoint)}
+        monkeypatch.setattr(Checkpoints, "read", classmethod(lambda cls: cls(found)))
+
+    return published_in_dev
+
+
+@pytest.fixture
+def published(publish):
     """SCHP's checkpoint, as if it were published in dev."""
-    checkpoint = Checkpoint(sha256=SHA256, published_at=datetime(2026, 11, 21, tzinfo=UTC))
-    monkeypatch.setattr(Checkpoints, "read", classmethod(lambda cls: cls({"dev": {"schp": checkpoint}})))
+    publish("schp")
 
 
 def test_finding_is_one_line():
@@ -347,7 +362,7 @@ def test_endpoint_is_held_against_sagemakers_quotas(published, limits, level, sa
     account = Memory(
         endpoint_limits={f"{name} for endpoint usage": value for name, value in zip(types, limits, strict=False)}
     )
-    finding = the_one(quotas.model_endpoints(DEV, account))
+    finding = the_one(about("schp", quotas.model_endpoints(DEV, account)))
     assert finding.level is level
     assert said in finding.what
 
@@ -360,8 +375,25 @@ def test_endpoint_that_cannot_scale_out_is_told(published):
 
 
 def test_model_without_a_checkpoint_is_told():
-    finding = the_one(quotas.model_endpoints(DEV, Memory()))
-    assert (finding.level, finding.do) == (Level.WARNING, "make publish-model MODEL=schp STAGE=dev")
+    finding = the_one(about("schp has", quotas.model_endpoints(DEV, Memory())))
+    assert (finding.level, finding.do) == (Level.WARNING, "make publish-model MODEL=schp STAGE=dev WEIGHTS=…")
+    assert finding.what.endswith("no endpoint; refused as NOT_DEPLOYED: body-masks")
+
+
+def test_model_that_no_operation_depends_on_closes_none():
+    assert the_one(about("flux", quotas.model_endpoints(DEV, Memory()))).what.endswith("and so no endpoint")
+
+
+def test_every_published_endpoint_is_held_against_the_quotas_of_its_own_instances(publish):
+    publish(*DEV.models)
+    account = Memory(endpoint_limits={"ml.g6e.4xlarge for endpoint usage": 0, "ml.g6e.2xlarge for endpoint usage": 1})
+    found = {name: the_one(about(f"for {name}", quotas.model_endpoints(DEV, account))) for name in DEV.models}
+    assert {name: each.level for name, each in found.items()} == {
+        "schp": Level.WARNING,
+        "segment": Level.WARNING,
+        "qwen-edit": Level.PROBLEM,
+        "flux": Level.OK,
+    }
 
 
 def test_lane_is_that_of_the_stage_and_the_manifest():
