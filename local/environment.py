@@ -26,3 +26,8 @@ def checkpoint_folder(variable: str) -> Path | None:
 def comfyui_url() -> str | None:
     """Return where a real ComfyUI answers, if the shell names one."""
     return (os.environ.get("COMFYUI_URL") or "").rstrip("/") or None  # noqa: TID251
+
+
+def stand_ins_url() -> str | None:
+    """Return where a model's stand-in asks for faults; None if it runs alone."""
+    return os.environ.get("STAND_INS_URL") or None  # noqa: TID251

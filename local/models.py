@@ -45,6 +45,7 @@ def start_model_server(place: Place, name: str) -> None:
         **_settings(place, name),
         "MODEL_CLASS": model,
         "WEIGHTS_FOLDER": str(weights or place.run),
+        "STAND_INS_URL": place.stand_ins,
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
     }

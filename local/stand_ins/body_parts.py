@@ -4,22 +4,16 @@ A face says where a body must be; GrabCut finds the person's outline near it; co
 into hair, face, arms, upper and lower clothes. It is a true result of the flow and says nothing about the real model.
 """
 
-import io
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, ConfigDict, Field
 
-from backlot.errors import CallerError
-from backlot.images.codecs import decode, flatten
-from local.stand_ins.faces import ENGINE, MADE_BY, FaceBox, Pixels, find_faces
-from sagemaker_models.serving.model import File, ModelError, Outputs, Request
+from local.stand_ins.faces import FaceBox, Pixels, find_faces
+from local.stand_ins.model import StandInModel, picture, png
+from sagemaker_models.serving.model import ModelError, Outputs, Request
 
 #: ATR's numbers of what is told apart here.
 BACKGROUND, HAIR, UPPER_CLOTHES, PANTS, FACE, LEFT_LEG, RIGHT_LEG, LEFT_ARM, RIGHT_ARM = 0, 2, 4, 6, 11, 12, 13, 14, 15
@@ -64,27 +58,34 @@ class Parameters(BaseModel):
     output: Literal["binary", "bounding-rectangle"] = "binary"
 
 
-class BodyParts:
-    """A model of the server's kind that needs no weights."""
+class BodyParts(StandInModel):
+    """A body parser without weights."""
 
     name = "schp"
-    max_batch = 1
     Parameters = Parameters
     inputs = ("image",)
 
-    def load(self, weights: Path) -> None:
-        """Need nothing."""
-
-    def release(self) -> None:
-        """Hold nothing."""
-
     def describe(self) -> dict[str, Any]:
-        """Say that it is a stand-in."""
-        return {"engine": "stand-in", "backend": "opencv", "device": "cpu", "data_set": "atr"}
+        """Say that it is a stand-in, and whose labels it has."""
+        return {**super().describe(), "data_set": "atr"}
 
-    def run(self, requests: Sequence[Request]) -> list[Outputs | ModelError]:
-        """Parse one picture after the other."""
-        return [_answer(request) for request in requests]
+    def answer(self, request: Request) -> Outputs | ModelError:
+        """Parse a picture."""
+        regions: dict[str, list[int]] = REGIONS | (request.parameters.regions or {})
+        foreign = sorted({label for labels in regions.values() for label in labels} - set(range(1, LABELS)))
+        if foreign:
+            return ModelError("LabelsRefused", f"The labels are refused: ATR has no {foreign}.")
+        pixels = picture(request.inputs["image"])
+        labels = parse(pixels)
+        masks = {name: np.isin(labels, wanted) for name, wanted in regions.items()}
+        boxes = {name: _box(mask) for name, mask in masks.items()}
+        if request.parameters.output == "binary":
+            files = {name: png(mask.astype(np.uint8) * 255) for name, mask in masks.items()}
+        else:
+            files = {name: png(_covered(pixels, boxes[name])) for name in masks}
+        files["seg_map"] = png(labels)
+        found = {name: {"pixels": int(mask.sum()), "box": boxes[name]} for name, mask in masks.items()}
+        return Outputs(files, {"regions": found, "width": labels.shape[1], "height": labels.shape[0]})
 
 
 def parse(pixels: Pixels) -> Labels:
@@ -178,29 +179,6 @@ class _Body:
         return cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)).astype(np.bool_)
 
 
-def _answer(request: Request) -> Outputs | ModelError:
-    regions: dict[str, list[int]] = REGIONS | (request.parameters.regions or {})
-    foreign = sorted({label for labels in regions.values() for label in labels} - set(range(1, LABELS)))
-    if foreign:
-        return ModelError("LabelsRefused", f"The labels are refused: ATR has no {foreign}.")
-    try:
-        picture = flatten(decode(request.inputs["image"]).pixels).convert("RGB")
-    except CallerError as error:
-        return ModelError(type(error).__name__, str(error))
-    pixels = np.asarray(picture, np.uint8)[:, :, ::-1].copy()
-    labels = parse(pixels)
-    masks = {name: np.isin(labels, wanted) for name, wanted in regions.items()}
-    boxes = {name: _box(mask) for name, mask in masks.items()}
-    if request.parameters.output == "binary":
-        files = {name: _png(mask.astype(np.uint8) * 255) for name, mask in masks.items()}
-    else:
-        files = {name: _png(_covered(pixels, boxes[name])) for name in masks}
-    files["seg_map"] = _png(labels)
-    found = {name: {"pixels": int(mask.sum()), "box": boxes[name]} for name, mask in masks.items()}
-    values = {"regions": found, "width": labels.shape[1], "height": labels.shape[0]}
-    return Outputs({name: File(body, "image/png") for name, body in files.items()}, values)
-
-
 def _centred_face(width: int, height: int) -> FaceBox:
     """Return where the face would be of a figure that stands in the middle and fills nine tenths of the height."""
     tall = min(0.09 * height, 0.24 * width)
@@ -243,12 +221,3 @@ def _covered(pixels: Pixels, box: dict[str, int] | None) -> Pixels:
     if box is not None:
         painted[box["top"] : box["bottom"], box["left"] : box["right"]] = GREEN
     return painted
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    notes = PngInfo()
-    notes.add_itxt("Software", MADE_BY)
-    notes.add_itxt("Comment", ENGINE)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, pnginfo=notes)
-    return buffer.getvalue()

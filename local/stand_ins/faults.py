@@ -24,6 +24,7 @@ SageMakerFault = Literal["lost-answer", "lost", "doubled"]
 ComfyuiFault = Literal[
     "lost-answer", "death", "oom", "exception", "hang", "socket-cut", "restart", "late-history", "no-end"
 ]
+ModelFault = Literal["oom", "exception", "death", "error"]
 
 
 class Fault(BaseModel):
@@ -32,7 +33,8 @@ class Fault(BaseModel):
     Args:
         kind: `status` (an error body), `text` (the model says this), `body` (this and HTTP 200), `truncated`, `reset`,
             `expired` (the result's URL is over), `images` (some pictures of a batch fail), `none` (only the wait); fal,
-            SageMaker and ComfyUI have more, see `local/stand_ins/fal.py`, `sagemaker.py` and `comfyui/application.py`.
+            SageMaker, ComfyUI and models of our own have more, see `fal.py`, `sagemaker.py`, `comfyui/application.py`
+            and `model.py` in `local/stand_ins`.
         status: HTTP status of `status`.
         code: the provider's code in the body.
         message: the provider's words in the body.
@@ -47,7 +49,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: AnyFault | FalFault | SageMakerFault | ComfyuiFault
+    kind: AnyFault | FalFault | SageMakerFault | ComfyuiFault | ModelFault
     status: int = 500
     code: str = "InternalError"
     message: str = "made to fail"
@@ -74,6 +76,7 @@ class Faults:
         """Return the routes by which tests reach it."""
         return [
             web.put("/_faults/{provider}", self._put),
+            web.post("/_faults/{provider}/next", self._take),
             web.get("/_calls", self._get_calls),
             web.get("/_peaks", self._get_peaks),
             web.get("/_times", self._get_times),
@@ -131,6 +134,11 @@ class Faults:
         faults = [Fault.model_validate(each) for each in json.loads(await request.text())]
         self._waiting[request.match_info["provider"]] = deque(faults)
         return web.json_response({"waiting": len(faults)})
+
+    async def _take(self, request: web.Request) -> web.Response:
+        """Hand the fault to a process that goes wrong by itself; null if none waits."""
+        fault = self.take(request.match_info["provider"])
+        return web.json_response(fault and fault.model_dump())
 
     async def _get_calls(self, _: web.Request) -> web.Response:
         return web.json_response(self.calls)
