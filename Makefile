@@ -48,7 +48,7 @@ node_modules/ready: package-lock.json
 	touch $@
 
 demo: setup
-	$(VENV)/python -m local demo --operation $(OPERATION)
+	$(VENV)/python -m local demo --operation $(OPERATION) --route "$(ROUTE)"
 
 up: setup
 	$(VENV)/python -m local up

@@ -10,7 +10,9 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from backlot.errors import OperationNotFound
-from local.demo import Demo, DemoFailed, describe, made
+from local.demo.bill import describe
+from local.demo.client import Client, DemoFailed, made
+from local.demo.run import run
 from local.deployment import DeploymentFailed, api_key, write_json
 from local.environment import comfyui_url
 from local.models import real_models
@@ -28,6 +30,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     demo = verbs.add_parser("demo", help="run one task and show its picture")
     demo.add_argument("--operation", default="full-face-swap")
+    demo.add_argument("--route", help="of identity-portrait: fal or own; the stage's own choice if it is left out")
     verbs.add_parser("up", help="start everything and deploy")
     verbs.add_parser("stop", help="stop everything")
     options = parser.parse_args()
@@ -39,7 +42,7 @@ def main() -> None:
         return
     try:
         if options.verb == "demo":
-            _demo(place, options.operation)
+            _demo(place, options.operation, options.route or None)
         else:
             outputs = up(place, _say)
             _how_to_go_on(place, api_key(place, outputs))
@@ -49,26 +52,27 @@ def main() -> None:
         sys.exit(1)
 
 
-def _demo(place: Place, operation: str) -> None:
+def _demo(place: Place, operation: str, route: str | None) -> None:
     began = time.monotonic()
     outputs = up(place, _say)
     _say(f"everything stands after {time.monotonic() - began:.1f} s")
-    demo = Demo(place, outputs, _say)
-    report = demo.run(operation)
-    for line in describe(report):
-        _say(line)
+    client = Client(place, outputs, _say)
+    reports, sheet = run(client, operation, route=route)
+    for report in reports:
+        for line in describe(report):
+            _say(line)
     known = place.folder / "demo.json"
     operations = json.loads(known.read_text())["operations"] if known.exists() else {}
-    write_json(known, {"operations": operations | {operation: report.as_json()}})
+    write_json(known, {"operations": operations | {operation: reports[-1].as_json()}})
     _say("")
-    for saved, image in zip(report.saved, made(report.task), strict=True):
-        _say(f"  result   {saved}")
-        _say(f"  on CDN   {image['result_url']}")
-    if report.shown is not None:
-        _say(f"  to see   {report.shown}")
+    for report in reports:
+        for saved, image in zip(report.saved, made(report.task), strict=True):
+            _say(f"  result   {saved}")
+            _say(f"  on CDN   {image['result_url']}")
+    _say(f"  to see   {sheet}")
     real = [*real_providers(), *real_models(), *(["ComfyUI"] if comfyui_url() else [])]
     _say(f"  engine   {'stand-ins, see local/stand_ins' if not real else 'real: ' + ', '.join(real)}")
-    _how_to_go_on(place, demo.key)
+    _how_to_go_on(place, client.key)
 
 
 def _how_to_go_on(place: Place, key: str) -> None:
