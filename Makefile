@@ -25,12 +25,12 @@ setup: .venv/ready .build/emulator/ready node_modules/ready .build/layers/ready
 	.build/emulator/bin/python $(PIP) -r requirements/emulator.txt
 	touch $@
 
-# The models' own environment. torch has a build for each platform, so that no lock of hashes fits it.
+# The models' own environment. torch has a build for each platform, so that no lock of hashes fits it; some need CUDA's libraries.
 .build/models/ready: requirements/models.txt
 	mkdir -p .build
 	$(PYTHON) -m venv .build/models
 	$(MODELS) $(PIP) -r requirements/models.txt
-	$(MODELS) -m pip install --quiet --disable-pip-version-check --no-deps $(TORCH)
+	$(MODELS) -m pip install --quiet --disable-pip-version-check $(TORCH)
 	touch $@
 
 node_modules/ready: package-lock.json

@@ -179,6 +179,8 @@ class Stage(_Config):
         mask_assets_url: where body masks are delivered; None for nowhere.
         sagemaker_url: where SageMaker answers; None for its own address.
         models: of our own, by name; those with a published checkpoint have an endpoint, see `cdk/checkpoints.json`.
+        torch_cpu_index: package index with wheels of torch for CPUs alone, which make the models' image for CPUs 4 GB
+            smaller; None for the default index.
         model_exchange_days: how long requests to models, and their answers, lie in the bucket.
         gpu: the lane of ComfyUI.
         alarms: when they ring.
@@ -213,6 +215,7 @@ class Stage(_Config):
     mask_assets_url: str | None = Field(default=None, pattern=r"^https?://")
     sagemaker_url: str | None = None
     models: dict[_ModelName, ModelEndpoint] = models(schp_max=4, segment_min=1, segment_max=4, heavy_max=2)
+    torch_cpu_index: str | None = Field(default=None, pattern=r"^https://")
     model_exchange_days: int = Field(default=3, ge=1, le=30)
     gpu: Gpu = Gpu()
     alarms: Alarms = Alarms()

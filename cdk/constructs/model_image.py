@@ -29,7 +29,12 @@ class ModelImage(DockerImage):
 
     Args:
         platform: given to the Dockerfile as its argument `DEVICE`.
+        torch_cpu_index: where wheels of torch for CPUs alone are; None for the package index' own, which need CUDA.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
-        super().__init__(scope, construct_id, dockerfile=DOCKERFILE, contents=CONTENTS, build_args={"DEVICE": platform})
+    def __init__(
+        self, scope: Construct, construct_id: str, *, platform: Platform, torch_cpu_index: str | None = None
+    ) -> None:
+        index = {"TORCH_INDEX_URL": torch_cpu_index} if torch_cpu_index and platform == "cpu" else {}
+        arguments = {"DEVICE": platform, **index}
+        super().__init__(scope, construct_id, dockerfile=DOCKERFILE, contents=CONTENTS, build_args=arguments)

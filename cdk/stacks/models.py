@@ -60,7 +60,8 @@ class ModelsStack(CdkStack):
             )
 
     def _image(self, platform: Literal["cpu", "cuda"]) -> ModelImage:
-        return ModelImage(self, f"{platform.capitalize()}Image", platform=platform)
+        name, index = f"{platform.capitalize()}Image", self._stage.torch_cpu_index
+        return ModelImage(self, name, platform=platform, torch_cpu_index=index)
 
     def _endpoint(self, name: str, checkpoint: Checkpoint, image: ModelImage) -> AsyncEndpoint:
         return AsyncEndpoint(

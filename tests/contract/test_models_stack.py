@@ -3,7 +3,7 @@
 import fnmatch
 import json
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import boto3
 import pytest
@@ -466,6 +466,20 @@ def test_image_is_built_for_the_platform_by_the_dockerfiles_own_argument(assembl
         assert image["platform"] == "linux/amd64"
         assert set(image["dockerBuildArgs"]) == {"DEVICE"} <= arguments
     assert sorted(image["dockerBuildArgs"]["DEVICE"] for image in images) == platforms
+
+
+def test_index_of_smaller_wheels_is_for_the_image_of_cpus_alone():
+    index = "https://wheels.example/cpu"
+    light = LightModel(
+        **{**ODD.model_dump(exclude={"inference_ami"}), "platform": "cpu", "instance_types": ("ml.c7i.xlarge",)}
+    )
+    stage = stage_with(odd=ODD, light=light).model_copy(update={"torch_cpu_index": index})
+    stack = models_of(stage, checkpoints_of(stage))
+    assembly = stack.node.root.synth()
+    (assets,) = (path for path in Path(assembly.directory).glob("models.assets.json"))
+    images = json.loads(assets.read_text())["dockerImages"].values()
+    arguments = [image["source"]["dockerBuildArgs"] for image in images]
+    assert sorted(arguments, key=str) == [{"DEVICE": "cpu", "TORCH_INDEX_URL": index}, {"DEVICE": "cuda"}]
 
 
 def test_file_of_checkpoints_names_models_that_there_are():

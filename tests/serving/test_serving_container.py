@@ -128,6 +128,30 @@ def test_packages_are_installed_by_their_hashes():
     assert versions == {re.search(r"torch==\S+", (ROOT / "Makefile").read_text())[0]}
 
 
+@pytest.mark.parametrize(
+    ("device", "index", "torch"),
+    [
+        ("cpu", "", "torch==2.13.0"),
+        ("cpu", "https://wheels.example/cpu", "--no-deps --index-url https://wheels.example/cpu torch==2.13.0"),
+        ("cuda", "", "torch==2.13.0"),
+        ("cuda", "https://wheels.example/cpu", "torch==2.13.0"),
+    ],
+)
+def test_torch_comes_with_what_its_wheel_needs(tmp_path, device, index, torch):
+    """The wheels of the package index need CUDA's libraries on every machine; only others do without."""
+    for name in ("python", "useradd"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/called\n')
+        (tmp_path / name).chmod(0o755)
+    (script,) = (each for each in every("RUN") if "pip install" in each)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "DEVICE": device, "TORCH_INDEX_URL": index}
+    subprocess.run(["/bin/sh", "-c", script], env=environment, check=True)
+    locked_ones, torchs, tried, user = (tmp_path / "called").read_text().splitlines()
+    assert "--require-hashes --no-deps -r requirements/models.txt" in locked_ones
+    assert torchs.partition("--disable-pip-version-check ")[2] == torch
+    assert tried == "python -c import torch"
+    assert user.startswith("useradd")
+
+
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DIFFUSERS_OFFLINE"])
 def test_no_library_may_ask_a_hub(name):
     assert f"{name}=1" in only("ENV").split()
