@@ -149,10 +149,12 @@ def _person(framed: Pixels, corners: NDArray[np.float32]) -> NDArray[np.float32]
     cv2.rectangle(mask, (centre[0] - 6, round(y2)), (centre[0] + 6, rows - 1), cv2.GC_FGD, -1)
     cv2.setRNGSeed(1)
     cv2.grabCut(small, mask, (0, 0, columns, rows), np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
-    _, parts = cv2.connectedComponents(np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+    found = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    # What only touches the person is not a part of her.
+    _, parts = cv2.connectedComponents(cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8)))
     row, column = min(max(centre[1], 0), rows - 1), min(max(centre[0], 0), columns - 1)
-    found = (parts == parts[row, column]).astype(np.float32)
-    closed = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    person = (parts == parts[row, column]).astype(np.float32)
+    closed = cv2.morphologyEx(person, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     large = cv2.resize(cv2.GaussianBlur(closed, (0, 0), 1.2), (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.clip(large, 0, 1), np.float32)
 
