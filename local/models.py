@@ -9,19 +9,27 @@ from pathlib import Path
 import httpx
 
 from backlot.assets import MODEL_FAILURE_PREFIX, MODEL_RESULT_PREFIX
-from cdk.config import ModelEndpoint, local_stage
+from cdk.config import Stage, local_stage
+from cdk.model_environment import server_settings
+from cdk.names import bucket_name, endpoint_name
 from local.deployment import Outputs, context
 from local.environment import checkpoint_folder
-from local.place import ROOT, Place
+from local.place import ACCOUNT, REGION, ROOT, Place
 from local.processes import Background, NotStarted, stamp_of
 
 #: What stands in for each model of stage `local` while the shell names no checkpoint of it.
 STAND_INS = {
     "schp": "local.stand_ins.body_parts:BodyParts",
+    "segment": "local.stand_ins.segments:Segments",
+    "qwen-edit": "local.stand_ins.masked_edits:MaskedEdits",
+    "flux": "local.stand_ins.own_portraits:OwnPortraits",
 }
 
 #: What a server is made of; another one is started when it changes.
 SOURCES = ("sagemaker_models", "local/stand_ins", "backlot/images", "backlot/errors.py", "backlot/settings.py")
+
+#: How often a server looks whether it is to release its memory, seconds: whoever waits here is a person or a test.
+RELEASE_LOOK_S = 2
 
 #: The models' own environment, see `make models`.
 MODELS_PYTHON = ROOT / ".build" / "models" / "bin" / "python"
@@ -39,12 +47,15 @@ def start_model_server(place: Place, name: str) -> None:
         local.processes.NotStarted: a checkpoint is named that cannot be served.
     """
     process, weights = model_server(place, name), checkpoint_folder(weights_variable(name))
-    model = STAND_INS[name] if weights is None else _endpoint(place, name).model_class
+    stage = _stage(place)
     variables = {
         **place.client_environment,
-        **_settings(place, name),
-        "MODEL_CLASS": model,
+        **server_settings(stage, name, bucket_name(stage, ACCOUNT, REGION)),
+        **({"MODEL_CLASS": STAND_INS[name]} if weights is None else {}),
         "WEIGHTS_FOLDER": str(weights or place.run),
+        "SERVER_HOST": "127.0.0.1",
+        "SERVER_PORT": str(place.ports.of_model(name)),
+        "RELEASE_LOOK_S": str(RELEASE_LOOK_S),
         "STAND_INS_URL": place.stand_ins,
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
@@ -63,7 +74,7 @@ def await_model_server(place: Place, name: str) -> None:
     Raises:
         local.processes.NotStarted: it ended, or did not load in time.
     """
-    process, limit_s = model_server(place, name), _endpoint(place, name).startup_timeout_s
+    process, limit_s = model_server(place, name), _stage(place).models[name].startup_timeout_s
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if not process.is_running:
@@ -83,22 +94,18 @@ def await_model_server(place: Place, name: str) -> None:
 
 def connect_endpoint(place: Place, outputs: Outputs, name: str) -> None:
     """Tell SageMaker's stand-in of a model's endpoint, as the deployment of one would."""
-    bucket, endpoint = outputs["BucketName"], endpoint_name(name)
+    stage, bucket = _stage(place), outputs["BucketName"]
+    endpoint = endpoint_name(stage, name)
     settings = {
         "url": place.model_server(name),
         "success_topic": outputs["ModelSuccessTopicArn"],
         "error_topic": outputs["ModelErrorTopicArn"],
         "output": f"s3://{bucket}/{MODEL_RESULT_PREFIX}{endpoint}",
         "failure": f"s3://{bucket}/{MODEL_FAILURE_PREFIX}{endpoint}",
-        "concurrency": _endpoint(place, name).concurrency,
+        "concurrency": stage.models[name].concurrency,
     }
     url = f"{place.stand_ins}/_sagemaker/endpoints/{endpoint}"
     httpx.put(url, json=settings, timeout=10, trust_env=False).raise_for_status()
-
-
-def endpoint_name(name: str) -> str:
-    """Return the name of a model's endpoint in stage `local`."""
-    return f"backlot-local-{name}"
 
 
 def weights_variable(name: str) -> str:
@@ -111,19 +118,8 @@ def real_models() -> list[str]:
     return [name for name in STAND_INS if checkpoint_folder(weights_variable(name)) is not None]
 
 
-def _endpoint(place: Place, name: str) -> ModelEndpoint:
-    return local_stage(**context(place)).models[name]
-
-
-def _settings(place: Place, name: str) -> dict[str, str]:
-    """Return the server's variables, as the deployment of an endpoint would set them."""
-    endpoint = _endpoint(place, name)
-    return {
-        "SERVER_HOST": "127.0.0.1",
-        "SERVER_PORT": str(place.ports.of_model(name)),
-        "MAX_CONCURRENT": str(endpoint.parallel_runs),
-        "MAX_QUEUE": str(endpoint.concurrency),
-    }
+def _stage(place: Place) -> Stage:
+    return local_stage(**context(place))
 
 
 def _models_python(name: str, weights: Path) -> Path:
