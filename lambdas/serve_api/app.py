@@ -12,10 +12,13 @@ from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import BadRequest
 from lambdas.serve_api.http_status import http_status
 from lambdas.serve_api.routes.generate import generate_router
+from lambdas.serve_api.routes.image_utils import image_utils_router
 from lambdas.serve_api.routes.mask_component import mask_component_router
 from lambdas.serve_api.routes.service import service_router
+from lambdas.serve_api.routes.smart_mask import smart_mask_router
 from lambdas.serve_api.routes.tasks import tasks_router
 from lambdas.serve_api.routes.uploads import uploads_router
+from lambdas.serve_api.routes.white_balance import white_balance_router
 
 logger = Logger(child=True)
 
@@ -27,6 +30,9 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     app.include_router(uploads_router(deps))
     app.include_router(generate_router(deps))
     app.include_router(mask_component_router(deps))
+    app.include_router(smart_mask_router(deps))
+    app.include_router(image_utils_router(deps))
+    app.include_router(white_balance_router())
     app.include_router(service_router(deps))
 
     @app.exception_handler(BadRequest)

@@ -78,7 +78,7 @@ def tasks_router(deps: Deps) -> APIGatewayRouter:
 
     @router.delete("/api/v1/tasks/<task_id>")
     def cancel_task(task_id: str) -> Response[Any]:
-        return _answer(200, TaskView.of(_cancel(deps, owned_task(router, deps, task_id, "Task"))))
+        return _answer(200, TaskView.of(cancelled(deps, owned_task(router, deps, task_id, "Task"))))
 
     @router.post("/api/v1/tasks/<task_id>/retry")
     def retry_task(task_id: str) -> Response[Any]:
@@ -163,20 +163,20 @@ def owned_task(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) ->
     return task
 
 
-def _cancel(deps: Deps, task: Task) -> Task:
+def cancelled(deps: Deps, task: Task) -> Task:
     """End a task as cancelled.
 
     Raises:
         TaskHasEnded: it has ended before.
     """
-    cancelled = deps.tasks.cancel(task.task_id, deps.clock())
-    if cancelled is None:
+    ended = deps.tasks.cancel(task.task_id, deps.clock())
+    if ended is None:
         raise TaskHasEnded(status=(deps.tasks.get(task.task_id) or task).status)
     # A worker ends what the task waits for at a provider; what no worker has taken yet ends when one takes it. Workers
     # of the GPU lane look at the records of their tasks.
-    if cancelled.started_ms is not None and operation_named(task.operation).lane is not Lane.GPU:
+    if ended.started_ms is not None and operation_named(task.operation).lane is not Lane.GPU:
         deps.queue.send(Cancellation(cancelled_task_id=task.task_id, operation=task.operation), delay_s=0)
-    return cancelled
+    return ended
 
 
 def wait_for_end(deps: Deps, task: Task, wait_s: float) -> Task:

@@ -1,0 +1,112 @@
+"""How the replaced image server's clients send pictures and get them: in base64, within requests and answers."""
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from backlot.errors import BacklotError, CallerError, RequestTooLarge
+from backlot.inline_images import InlineImages
+from backlot.operations import operation_named
+from backlot.tasks import Status, Task
+from lambdas.serve_api import http_requests
+from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.http_requests import MAX_WAIT_S
+from lambdas.serve_api.routes.tasks import check_room, wait_for_end
+
+#: Largest picture in an answer, bytes: Lambda's answers have at most 6 MB, in which a picture is a third longer.
+MAX_PICTURE_BYTES = 4_500_000
+
+_DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+
+
+class Refusal(Exception):
+    """A request that is answered in the old server's words.
+
+    Args:
+        status: HTTP status.
+        sentence: as its clients read it.
+        more: what the answer says beside it.
+    """
+
+    def __init__(self, status: int, sentence: str, **more: Any) -> None:
+        self.status = status
+        self.more = more
+        super().__init__(sentence)
+
+
+def decoded(text: str) -> bytes:
+    """Return a picture's bytes from base64, with or without the beginning of a `data:` URL.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    head = _DATA_URL.match(text)
+    try:
+        return base64.b64decode(re.sub(r"\s", "", text[head.end() :] if head else text), validate=True)
+    except binascii.Error as error:
+        raise ValueError("it is not valid base64") from error
+
+
+def encoded(data: bytes) -> str:
+    """Return a picture in base64.
+
+    Raises:
+        RequestTooLarge: it does not fit into an answer.
+    """
+    if len(data) > MAX_PICTURE_BYTES:
+        raise RequestTooLarge(size_bytes=len(data), limit_bytes=MAX_PICTURE_BYTES)
+    return base64.b64encode(data).decode("ascii")
+
+
+def store(deps: Deps, inline: InlineImages) -> None:
+    """Put a request's pictures into the bucket."""
+    for key, (content_type, data) in inline.found.items():
+        deps.uploads.put(key, data, content_type=content_type)
+
+
+def run(deps: Deps, name: str, values: dict[str, Any], owner: str) -> Task:
+    """Do an operation while the client waits; the same request sent again joins the task that is at work.
+
+    Args:
+        name: of the operation.
+        values: its request.
+        owner: id of the API key.
+
+    Raises:
+        lambdas.serve_api.http_requests.BadRequest: fields are wrong.
+        backlot.errors.BacklotError: the stage cannot do it.
+    """
+    operation = operation_named(name)
+    request = http_requests.check(values, operation.request, deps.request_context)
+    check_room(deps, operation)
+    submission = deps.submissions.join(operation, request, owner=owner)
+    if submission.is_new:
+        deps.metrics.accepted(operation.name)
+    return wait_for_end(deps, submission.task, MAX_WAIT_S)
+
+
+def result(deps: Deps, task: Task, failed: str) -> bytes:
+    """Return the first picture of a task that has ended.
+
+    Args:
+        failed: how the old server began its sentence about a failure of its own.
+
+    Raises:
+        Refusal: the task has made none, is not done yet, or the picture is too large for an answer; it says which.
+    """
+    known = {"request_id": task.task_id}
+    if not task.status.is_final:
+        raise Refusal(503, "The model is still starting; send the same request again in a few seconds", **known)
+    if task.status is Status.CANCELLED:
+        raise Refusal(409, "The request was cancelled", **known)
+    if task.status is not Status.COMPLETED:
+        words = task.public_error_message or failed
+        is_callers = task.error is not None and issubclass(task.error, CallerError)
+        raise Refusal(400 if is_callers else 500, words if is_callers else f"{failed}: {words}", **known)
+    url = task.steps[-1].result_url
+    key = deps.request_context.images.own_key(url)
+    try:
+        return deps.objects.get(str(key), MAX_PICTURE_BYTES)
+    except BacklotError as error:
+        raise Refusal(413, f"{error}; the picture lies at {url}", result_url=url, **known) from error

@@ -1,0 +1,83 @@
+"""White balance by arithmetic, under the path that the replaced server's browser client called and nobody served."""
+
+import base64
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+
+from backlot.errors import BacklotError
+from lambdas.serve_api import http_requests, old_pictures
+from lambdas.serve_api.multipart import Form, multipart_form
+from lambdas.serve_api.old_pictures import Refusal
+
+#: Largest answer with a picture before and after, characters in base64.
+MAX_PAIR_CHARS = 5_900_000
+
+#: `ai` is a task of a model, and no arithmetic.
+METHODS = ("auto", "manual", "ai")
+
+
+def white_balance_router() -> APIGatewayRouter:
+    """Return the routes."""
+    router = APIGatewayRouter()
+
+    @router.post("/api/white-balance")
+    def white_balance() -> Response[Any]:
+        http_requests.owner(router.current_event)
+        try:
+            return _answer(200, _balanced(multipart_form(router.current_event)))
+        except Refusal as refusal:
+            return _answer(refusal.status, {"detail": str(refusal)})
+
+    @router.post("/api/image-utils/white-balance")
+    def white_balance_of_image_utils() -> Response[Any]:
+        return white_balance()
+
+    return router
+
+
+def _balanced(form: Form) -> dict[str, Any]:
+    # Imported here, because most requests carry no picture and should not wait for the decoder.
+    from backlot.images import codecs, white_balance  # noqa: PLC0415
+
+    file, method = form.files.get("file"), form.fields.get("method", "auto")
+    if file is None:
+        raise Refusal(422, "'file' must be an image")
+    if method not in METHODS:
+        raise Refusal(422, f"'method' must be one of {', '.join(METHODS)}")
+    if method == "ai":
+        raise Refusal(422, "'ai' is a task: POST /api/generate with task_type white-balance and the picture")
+    temperature, tint = (_share(form, name, white_balance.FULL) for name in ("temperature", "tint"))
+    try:
+        picture = codecs.decode(file.body).pixels
+    except BacklotError as error:
+        raise Refusal(422, str(error)) from error
+    is_auto = method == "auto"
+    gains = white_balance.grey_world(picture) if is_auto else white_balance.by_hand(temperature, tint)
+    corrected = old_pictures.encoded(codecs.encode_png(codecs.Picture(white_balance.balanced(picture, gains))))
+    original = base64.b64encode(file.body).decode("ascii")
+    if len(corrected) + len(original) > MAX_PAIR_CHARS:
+        raise Refusal(413, "The picture before and after do not fit into one answer; send a smaller one")
+    gain = {"red": round(gains.red, 4), "green": round(gains.green, 4), "blue": round(gains.blue, 4)}
+    return {
+        "success": True,
+        "original_image": original,
+        "corrected_image": corrected,
+        "method_used": method,
+        "parameters": {"gains": gain} if is_auto else {"temperature": temperature, "tint": tint, "gains": gain},
+    }
+
+
+def _share(form: Form, name: str, most: float) -> float:
+    try:
+        value = float(form.fields.get(name) or 0)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) <= most:
+        raise Refusal(422, f"'{name}' must be a number between -{most:g} and {most:g}")
+    return value
+
+
+def _answer(status: int, body: dict[str, Any]) -> Response[Any]:
+    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
