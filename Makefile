@@ -59,7 +59,7 @@ stop:
 test: setup lint .build/models/ready
 	$(VENV)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		tests/stack tests/contract tests/unit tests/serving tests/wire tests/comfyui
-	$(MODELS) -m pytest tests/schp tests/flux tests/qwen_edit
+	$(MODELS) -m pytest tests/schp tests/flux tests/qwen_edit tests/segment
 
 lint: setup
 	$(VENV)/ruff check .
