@@ -1,15 +1,16 @@
-"""Stand-in of DashScope's OpenAI-compatible chat completions with pictures: finds faces by a Haar cascade."""
+"""Stand-in of DashScope's OpenAI-compatible chat completions with pictures: finds faces, and what a few nouns name."""
 
 import asyncio
 import base64
 import binascii
 import json
+import re
 import time
 import uuid
 
 from aiohttp import web
 
-from local.stand_ins import faces
+from local.stand_ins import faces, nouns
 from local.stand_ins.faults import Faults, error
 
 #: The vendor's limits: bytes of a picture in base64, smallest side, longest aspect ratio. Read 2026-11-20.
@@ -17,6 +18,9 @@ MAX_BASE64_BYTES, MIN_SIDE_PX, MAX_ASPECT = 10_000_000, 10, 200
 
 #: One visual token covers 32 by 32 pixels.
 TOKEN_SIDE_PX = 32
+
+#: The words between the marks of a question for something; questions for faces have none before the answer's form.
+_NAMED = re.compile(r'holds all of it: "([^"]*)"')
 
 
 class DashScope:
@@ -83,6 +87,8 @@ def _picture_and_prompt(body: dict) -> tuple[faces.Pixels, str]:  # type: ignore
 def _describe(pixels: faces.Pixels, prompt: str) -> str:
     """Answer as the model does: JSON in a fence, coordinates of 0 to 1000."""
     height, width = pixels.shape[:2]
+    named = _NAMED.search(prompt)
+    boxes = nouns.located(pixels, named[1]) if named else faces.meant(prompt, faces.find_faces(pixels), width)
     found = [
         {
             "bbox_2d": [
@@ -91,11 +97,11 @@ def _describe(pixels: faces.Pixels, prompt: str) -> str:
                 round(1000 * box.right / width),
                 round(1000 * box.bottom / height),
             ],
-            "label": "face",
+            "label": named[1] if named else "face",
         }
-        for box in faces.meant(prompt, faces.find_faces(pixels), width)
+        for box in boxes
     ]
-    return f"```json\n{json.dumps({'faces': found})}\n```"
+    return f"```json\n{json.dumps({'objects' if named else 'faces': found})}\n```"
 
 
 def _completion(model: str, text: str, pixels: faces.Pixels, prompt: str) -> dict[str, object]:
