@@ -127,9 +127,12 @@ def _seed_box(seeds: Pixels, seen: Seen, box: tuple[float, float, float, float])
     across = (columns + 0.5 - (left + right) / 2) / ((right - left) / 2)
     down = (rows + 0.5 - (top + bottom) / 2) / ((bottom - top) / 2)
     core = np.hypot(across, down) < 0.35
-    if seen.person is not None and (seen.person & within).mean() > 0.25 * within.mean():
+    if seen.person is not None and (seen.person & within).sum() > 0.25 * within.sum():
+        person, reach = seen.person.astype(np.uint8), 2 * max(round(RIM * max(seeds.shape)), 1) + 1
+        square = np.ones((reach, reach), np.uint8)
         seeds[within & ~seen.person] = cv2.GC_PR_BGD
-        core &= seen.person
+        seeds[cv2.dilate(person, np.ones((2 * reach, 2 * reach), np.uint8)) == 0] = cv2.GC_BGD
+        core = cv2.erode(person, square).astype(np.bool_)
     seeds[within & core] = cv2.GC_FGD
 
 
