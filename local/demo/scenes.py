@@ -22,8 +22,8 @@ MASKED = "masked.png"
 #: Centre and radii of the patch on the astronaut's chest, and of a free place on the admiral's jacket, pixels.
 PATCH, SHOULDER = ((171, 385), (44, 46)), ((424, 436), (48, 50))
 
-#: Points on the astronaut's suit and helmet.
-SUIT, HELMET = (260, 410), (390, 450)
+#: Points on the astronaut's suit and hair.
+SUIT, HAIR = (260, 410), (225, 60)
 
 
 def scene_of(name: str, client: Client, *, route: str | None) -> Scene:
@@ -138,14 +138,17 @@ def _masked_edit(client: Client) -> Scene:
 
 
 def _smart_mask(client: Client) -> Scene:
-    """Click twice on the same picture: the second click costs only the decoder."""
+    """Click twice on the same picture: the second time only the decoder has to work."""
     astronaut = pictures.portrait(ASTRONAUT)
     url = client.upload(ASTRONAUT, (pictures.PORTRAITS / ASTRONAUT).read_bytes())
-    for name, point in (("suit", SUIT), ("helmet", HELMET)):
+    for name, title, point in (
+        ("suit", "a click on the suit", SUIT),
+        ("hair", "the same picture, a click on the hair", HAIR),
+    ):
         yield Shot(
             "smart-mask",
             {"image_url": url, "points": [list(point)]},
-            f"a click on the {name}",
+            title,
             [_cell("before, and the click", pictures.clicked(astronaut, point))],
             name=f"smart-mask-{name}",
             makes_masks=True,
