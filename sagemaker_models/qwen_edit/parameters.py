@@ -1,12 +1,15 @@
 """What a request may ask for."""
 
+import re
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from backlot.prompts import TOKENIZER_MARK
 from sagemaker_models.qwen_edit.frame import Quality
 from sagemaker_models.qwen_edit.task_config import Task, TaskConfig
+
+#: Words that the tokenizer takes for marks of its own; one more picture mark than pictures breaks the encoding.
+TOKENIZER_MARK = re.compile(r"<\|[^|<>]*\|>")
 
 _Prompt = Annotated[str, Field(max_length=5000)]
 

@@ -32,6 +32,11 @@ WITHOUT_RESOURCE = {
 }
 
 
+def below(granted: str) -> set[str]:
+    """Return the folders of the bucket that a statement's resources name."""
+    return set(re.findall(r"/([^\"]+/)\*", granted))
+
+
 def test_no_wildcard_resource_where_an_arn_can_be_named(assembly):
     for name, actions, resources in assembly.statements():
         if resources == "*":
@@ -80,9 +85,13 @@ def test_api_may_not_read_keys_or_pictures_but_those_that_it_answers_with(assemb
     readable = re.findall(r":secret:([^\"]+)", granted["secretsmanager:GetSecretValue"])
     assert readable == [f"backlot/{assembly.stage.name}/webhooks-??????"]
     assert {action for action in granted if action.startswith("s3:")} == {"s3:PutObject", "s3:GetObject"}
-    readable = re.findall(r"/(images/\w+/)\*", granted["s3:GetObject"])
-    assert set(readable) == {"images/smart_masks/", "images/cut_outs/"}
-    assert granted["s3:GetObject"].count("/*") == len(readable)
+    assert below(granted["s3:GetObject"]) == {
+        "images/smart_masks/",
+        "images/cut_outs/",
+        # How far models are, and nothing else of theirs.
+        f"model-results/backlot-{assembly.stage.name}-flux/progress/",
+        f"model-results/backlot-{assembly.stage.name}-qwen-edit/progress/",
+    }
 
 
 def test_api_may_write_uploads_and_faces_only(assembly):
@@ -90,6 +99,25 @@ def test_api_may_write_uploads_and_faces_only(assembly):
     assert granted.count("/*") == 2
     assert "/uploads/*" in granted
     assert "/faces/*" in granted
+
+
+def test_functions_of_the_models_lane_may_ask_and_keep_what_tasks_are_told_to(assembly):
+    for function in ("/InvokeModelRole", "/ReceiveModelResultRole"):
+        granted = assembly.actions_of(function)
+        assert below(granted["s3:PutObject"]) == {"model-requests/", "debug/"}
+        own = {folder for folder in below(granted["s3:GetObject"]) if folder.startswith("model")}
+        assert own == {"model-results/", "model-failures/", "models/qwen-edit/tasks/"}
+
+
+def test_worker_that_hears_of_cancelled_tasks_may_cancel_requests_and_write_no_others(assembly):
+    written = below(assembly.actions_of("/RunPaidStepRole")["s3:PutObject"])
+    assert {folder for folder in written if folder.startswith("model")} == {"model-requests/cancelled/"}
+
+
+def test_cdn_serves_nothing_that_is_for_a_tasks_owner_or_for_models(assembly):
+    (policy,) = assembly.resources("AWS::S3::BucketPolicy").values()
+    served = [each for each in policy["Properties"]["PolicyDocument"]["Statement"] if "cloudfront" in json.dumps(each)]
+    assert below(json.dumps(served)) == {"images/", "portraits/", "seedream/"}
 
 
 def test_receiver_of_webhooks_may_keep_answers_and_tell_workers_and_nothing_else(assembly):

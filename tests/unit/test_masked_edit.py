@@ -14,6 +14,7 @@ from backlot.operations import RequestContext
 from backlot.operations.masked_edit import DRAWN_SEEDS, SEEDS, MaskedEditRequest
 from backlot.steps import ANSWERED, Cancellation, WorkItem
 from backlot.tasks import Status
+from sagemaker_models.qwen_edit.parameters import TOKENIZER_MARK, QwenEditParameters
 from tests.unit.fakes import NOW_MS
 from tests.unit.models import ModelLane
 from tests.unit.work import CDN, TASK_ID
@@ -159,6 +160,21 @@ def test_model_is_asked_in_its_own_words_and_followed(lane):
     assert asked["progress"] == f"s3://assets/{progress_key('backlot-dev-model', TASK_ID)}"
     assert asked["cancel"] == f"s3://assets/{cancel_key(asked['id'])}"
     assert "files" not in asked
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"prompt": "x" * 5000, "negative_prompt": "y" * 5000, "num_inference_steps": 100, "true_cfg_scale": 0.5},
+        {"task": "white-balance", "seed": SEEDS - 1, "input_quality": "original", "feather_px": 256, "debug": True},
+        {"task": "insertion", "reference_url": OBJECT, "reference_mask_url": MASK, "keep_outside": True},
+    ],
+)
+def test_model_takes_what_a_request_may_say(lane, fields):
+    lane.bring(item(**fields))
+    QwenEditParameters.model_validate(lane.request()["parameters"])
+    assert prompts.TOKENIZER_MARK == TOKENIZER_MARK
 
 
 def test_answer_says_where_the_picture_is_and_how_it_was_made(lane):
