@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from sagemaker_models.qwen_edit.lora import Lora, is_lora, read_lora
+from sagemaker_models.qwen_edit.plan import Lightning
 from sagemaker_models.qwen_edit.tensors import read_header
-from sagemaker_models.qwen_edit.weights import Lightning, TaskCheckpoint
+from sagemaker_models.qwen_edit.weights import TaskCheckpoint
 from sagemaker_models.qwen_edit.whole import WholeWeights
 from sagemaker_models.serving.memory import is_out_of_memory
 from sagemaker_models.serving.model import WeightsInvalid

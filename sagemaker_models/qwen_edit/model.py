@@ -19,13 +19,14 @@ from sagemaker_models.qwen_edit.frame import Pixels
 from sagemaker_models.qwen_edit.generate import Job, generate
 from sagemaker_models.qwen_edit.lora import is_lora
 from sagemaker_models.qwen_edit.parameters import QwenEditParameters
-from sagemaker_models.qwen_edit.pictures import Brought, build, encoded, finish, read
+from sagemaker_models.qwen_edit.pictures import build, encoded, finish, read
 from sagemaker_models.qwen_edit.pipeline import load_pipeline, sizes_of, weight_files
 from sagemaker_models.qwen_edit.placement import NARROW, PlacementImpossible, Way, choose_way, place, this_machine
 from sagemaker_models.qwen_edit.plan import Plan, Refused, plan_of
 from sagemaker_models.qwen_edit.samplers import Samplers, samplers_of
 from sagemaker_models.qwen_edit.task_config import MOST_IMAGES, Task
 from sagemaker_models.qwen_edit.tensors import read_header
+from sagemaker_models.qwen_edit.values import values_of
 from sagemaker_models.qwen_edit.weights import TaskCheckpoint, Weights, find_weights
 from sagemaker_models.serving.model import File, ModelError, Outputs, Request, WeightsInvalid
 
@@ -151,7 +152,7 @@ class QwenEdit:
         generated = time.perf_counter()
         result = finish(made, brought, names, keep_outside=asked.keep_outside, feather_px=asked.feather_px)
         files = {"image": encoded(result, brought.icc_profile), **(_conditions(images) if asked.debug else {})}
-        values = _values(asked, plan, brought) | {
+        values = values_of(asked, plan, brought) | {
             "checkpoint_sha256": checkpoint.sha256,
             "lora_adapter": loras[0] if loras else None,
             "loaded_adapters": [*loaded.adapters.loaded],
@@ -239,23 +240,3 @@ def _refused(sha256: str, reason: str) -> Refused:
 
 def _conditions(images: Sequence[Pixels]) -> dict[str, bytes]:
     return {f"condition_{number}": encoded(image) for number, image in enumerate(images, 1)}
-
-
-def _values(asked: QwenEditParameters, plan: Plan, brought: Brought) -> dict[str, Any]:
-    frame = brought.frame
-    return {
-        "task": asked.task,
-        "situation": plan.situation,
-        "seed": plan.seed,
-        "steps": plan.steps,
-        "width": frame.width,
-        "height": frame.height,
-        "canvas": {"width": frame.canvas_width, "height": frame.canvas_height},
-        "scaled": frame.scaled,
-        "true_cfg": plan.true_cfg,
-        "guided": plan.negative_prompt is not None,
-        "negative_prompt": plan.negative_prompt,
-        "negative_prompt_is_blank": plan.blank,
-        "lightning": plan.lightning is not None,
-        "conditional_labels": [each.called for each in plan.images],
-    }

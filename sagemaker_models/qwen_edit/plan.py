@@ -3,17 +3,34 @@
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from sagemaker_models.qwen_edit.parameters import QwenEditParameters
-from sagemaker_models.qwen_edit.samplers import LIGHTNING_TRUE_CFG
 from sagemaker_models.qwen_edit.task_config import ConditionalImage, Situation, TaskConfig
-from sagemaker_models.qwen_edit.weights import Lightning
+
+#: The guidance that the Lightning LoRAs were trained without.
+LIGHTNING_TRUE_CFG = 1.0
 
 #: What stands for a negative prompt that was not given: its authors' own, one blank.
 BLANK = " "
 
 #: Seeds that are drawn are below this, so that every client's numbers hold them exactly.
 _SEEDS = 2**32
+
+
+@dataclass(frozen=True)
+class Lightning:
+    """A LoRA that needs few steps.
+
+    Args:
+        path: of its file.
+        sha256: of its file.
+        steps: that it was trained for.
+    """
+
+    path: Path
+    sha256: str
+    steps: int
 
 
 class Refused(Exception):

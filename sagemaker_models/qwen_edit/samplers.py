@@ -25,9 +25,6 @@ LIGHTNING = MappingProxyType(
     }
 )
 
-#: The guidance that the Lightning LoRAs were trained without.
-LIGHTNING_TRUE_CFG = 1.0
-
 
 @dataclass(frozen=True)
 class Samplers:

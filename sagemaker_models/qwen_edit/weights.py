@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from sagemaker_models.qwen_edit.plan import Lightning
 from sagemaker_models.qwen_edit.task_config import Task, TaskConfig, read_task_config
 from sagemaker_models.qwen_edit.tensors import hash_of, the_one_file
 from sagemaker_models.serving.model import WeightsInvalid
@@ -32,21 +33,6 @@ class TaskCheckpoint:
     config: TaskConfig
     path: Path
     sha256: str
-
-
-@dataclass(frozen=True)
-class Lightning:
-    """A LoRA that needs few steps.
-
-    Args:
-        path: of its file.
-        sha256: of its file.
-        steps: that it was trained for.
-    """
-
-    path: Path
-    sha256: str
-    steps: int
 
 
 @dataclass(frozen=True)

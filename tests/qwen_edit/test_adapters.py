@@ -8,9 +8,10 @@ from sagemaker_models.qwen_edit.adapters import Adapters
 from sagemaker_models.qwen_edit.generate import Job, generate
 from sagemaker_models.qwen_edit.pipeline import load_pipeline, weight_files
 from sagemaker_models.qwen_edit.placement import place
+from sagemaker_models.qwen_edit.plan import Lightning
 from sagemaker_models.qwen_edit.task_config import TaskConfig
 from sagemaker_models.qwen_edit.tensors import hash_of
-from sagemaker_models.qwen_edit.weights import Lightning, TaskCheckpoint
+from sagemaker_models.qwen_edit.weights import TaskCheckpoint
 from sagemaker_models.qwen_edit.whole import parameters_of
 from sagemaker_models.serving.model import WeightsInvalid, unwatched
 from tests.qwen_edit.checkpoints import (

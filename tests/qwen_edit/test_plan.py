@@ -9,10 +9,9 @@ from pydantic import ValidationError
 
 from bench.qwen_edit_checkpoint import SCHEDULER
 from sagemaker_models.qwen_edit.parameters import QwenEditParameters
-from sagemaker_models.qwen_edit.plan import Refused, plan_of
+from sagemaker_models.qwen_edit.plan import Lightning, Refused, plan_of
 from sagemaker_models.qwen_edit.samplers import samplers_of
 from sagemaker_models.qwen_edit.task_config import TaskConfig
-from sagemaker_models.qwen_edit.weights import Lightning
 
 INSERTION = TaskConfig(
     task="insertion",
