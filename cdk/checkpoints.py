@@ -1,7 +1,8 @@
 """The published checkpoints of each stage: `cdk/checkpoints.json`, which `make publish-model` writes."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
@@ -29,12 +30,33 @@ class Checkpoint(BaseModel):
     Args:
         sha256: of the file, or of the folder's listing; it lies below `models/<model>/<sha256>/`.
         published_at: when it was.
+        found: what the model's own check said of it; `licences` among it, if the model names its parts' licences.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     published_at: AwareDatetime
+    found: dict[str, Any] = {}
+
+    @property
+    def restrictions(self) -> list[str]:
+        """Say which parts are not known to be for commercial use, a sentence each."""
+        return restrictions(self.found)
+
+
+def restrictions(found: Mapping[str, Any]) -> list[str]:
+    """Say which parts of a checkpoint are not known to be for commercial use, a sentence each.
+
+    Args:
+        found: what the model's own check said of it.
+    """
+    bound = [licence for licence in found.get("licences", []) if licence["commercial"] is not True]
+    return [
+        f"{licence['part']} is not {'known to be ' if licence['commercial'] is None else ''}for commercial use "
+        f"({licence['licence']}); instead: {licence['instead']}"
+        for licence in bound
+    ]
 
 
 class Checkpoints(RootModel[dict[str, dict[str, Checkpoint]]]):

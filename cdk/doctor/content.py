@@ -53,6 +53,13 @@ def checkpoints(stage: Stage, account: Account) -> Iterator[Finding]:
             )
 
 
+def licences(stage: Stage) -> Iterator[Finding]:
+    """Tell which parts of published models are not for commercial use."""
+    for model, checkpoint in Checkpoints.read().of(stage).items():
+        for sentence in checkpoint.restrictions:
+            yield warning(f"{model}: {sentence}", "docs/models.md has every part's licence")
+
+
 def gpu_models(stage: Stage, lane: GpuLane, account: Account) -> Iterator[Finding]:
     """Look whether the GPU lane's published models lie in the bucket, with their sizes."""
     if not lane.sizes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
-from aws_cdk import CfnOutput
+from aws_cdk import Annotations, CfnOutput
 from aws_cdk import Stack as CdkStack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -57,6 +57,22 @@ class ModelsStack(CdkStack):
                 "ModelsNotPublished",
                 value=", ".join(self.closed),
                 description="Models without an endpoint, see make publish-model",
+            )
+
+        self._tell_restrictions(hosted)
+
+    def _tell_restrictions(self, hosted: Mapping[str, Checkpoint]) -> None:
+        """Have synth, deploy and the stack's outputs say what may not be used commercially."""
+        bound = {name: checkpoint.restrictions for name, checkpoint in hosted.items() if checkpoint.restrictions}
+        for name, sentences in bound.items():
+            for number, sentence in enumerate(sentences, start=1):
+                Annotations.of(self).add_warning_v2(f"backlot:licence-{name}-{number}", f"{name}: {sentence}")
+        if bound:
+            CfnOutput(
+                self,
+                "ModelsNotForCommercialUse",
+                value="; ".join(f"{name}: {sentence}" for name, each in bound.items() for sentence in each),
+                description="Parts of published models whose licences forbid commercial use, or are not known",
             )
 
     def _image(self, platform: Literal["cpu", "cuda"]) -> ModelImage:

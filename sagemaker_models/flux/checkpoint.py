@@ -29,7 +29,7 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeli
 
 from sagemaker_models.flux import identity, pulid, vision
 from sagemaker_models.flux.injection import blocks_of
-from sagemaker_models.flux.licences import Variant
+from sagemaker_models.flux.licences import Variant, licences_of
 from sagemaker_models.flux.plan import Placement, Weights
 from sagemaker_models.flux.tensors import BROKEN, brief, compare, shapes_of
 from sagemaker_models.serving.model import WeightsInvalid
@@ -126,7 +126,7 @@ def check(
     """Check a folder before it is published; what only a run would show is not found.
 
     Returns:
-        What it is.
+        What it is, and the licences of its parts.
 
     Raises:
         WeightsInvalid: something is missing, broken or of another model.
@@ -134,7 +134,8 @@ def check(
     found = look(path, sizes)
     if found.has_identity:
         identity.load(path, sizes=sizes, tower_sizes=tower_sizes, device="cpu", dtype=torch.bfloat16)
-    return {"variant": found.variant, "identity": found.has_identity}
+    licences = licences_of(found.variant, identity=found.has_identity)
+    return {"variant": found.variant, "identity": found.has_identity, "licences": licences}
 
 
 def _empty_transformer(root: Path) -> Any:

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from backlot import assets
 from backlot.operations import Lane, catalogue
@@ -480,6 +480,25 @@ def test_index_of_smaller_wheels_is_for_the_image_of_cpus_alone():
     images = json.loads(assets.read_text())["dockerImages"].values()
     arguments = [image["source"]["dockerBuildArgs"] for image in images]
     assert sorted(arguments, key=str) == [{"DEVICE": "cpu", "TORCH_INDEX_URL": index}, {"DEVICE": "cuda"}]
+
+
+def test_parts_that_are_not_for_commercial_use_are_told_by_synth_and_by_the_stack():
+    licences = [
+        {"part": "A", "licence": "MIT", "commercial": True, "instead": ""},
+        {"part": "B", "licence": "research only", "commercial": False, "instead": "C"},
+        {"part": "D", "licence": "none is stated", "commercial": None, "instead": "ask"},
+    ]
+    stage = stage_with(odd=ODD, **{"other-one": ODD})
+    published = checkpoints_of(stage).root["test"]
+    odd = published["odd"].model_copy(update={"found": {"licences": licences}})
+    stack = models_of(stage, Checkpoints({"test": {**published, "odd": odd}}))
+    sentences = [f"odd: {sentence}" for sentence in odd.restrictions]
+    assert len(sentences) == 2
+    told = Annotations.from_stack(stack)
+    for sentence in sentences:
+        told.has_warning("/models", Match.string_like_regexp(f"^{re.escape(sentence)}"))
+    told.has_no_warning("*", Match.string_like_regexp("(odd: A is|other-one)"))
+    Template.from_stack(stack).has_output("ModelsNotForCommercialUse", {"Value": "; ".join(sentences)})
 
 
 def test_file_of_checkpoints_names_models_that_there_are():

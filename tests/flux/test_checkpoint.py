@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from bench.flux_checkpoint import TINY
 from sagemaker_models.flux import checkpoint, identity
 from sagemaker_models.flux.config import SHIPPED, Config, read_config
+from sagemaker_models.flux.licences import licences_of
 from sagemaker_models.flux.model import Flux
 from sagemaker_models.flux.tensors import read, visual
 from sagemaker_models.serving.model import WeightsInvalid
@@ -175,8 +176,12 @@ def test_vision_tower_may_be_safetensors(folder):
 
 def test_check_says_what_a_folder_is(dev_folder, schnell_folder):
     sizes = {"sizes": TINY.pulid, "tower_sizes": TINY.tower}
-    assert checkpoint.check(dev_folder, **sizes) == {"variant": "dev", "identity": True}
-    assert checkpoint.check(schnell_folder) == {"variant": "schnell", "identity": False}
+    licences = {each: licences_of(each, identity=each == "dev") for each in ("dev", "schnell")}
+    dev = {"variant": "dev", "identity": True, "licences": licences["dev"]}
+    assert checkpoint.check(dev_folder, **sizes) == dev
+    schnell = {"variant": "schnell", "identity": False, "licences": licences["schnell"]}
+    assert checkpoint.check(schnell_folder) == schnell
+    assert [each["commercial"] for each in licences["schnell"]] == [True]
 
 
 def test_look_counts_the_numbers(dev_folder, dev):

@@ -380,6 +380,20 @@ def test_model_without_a_checkpoint_is_told():
     assert finding.what.endswith("no endpoint; refused as NOT_DEPLOYED: body-masks")
 
 
+def test_licences_of_published_models_that_forbid_commercial_use_are_told(monkeypatch):
+    licences = [
+        {"part": "A", "licence": "MIT", "commercial": True, "instead": ""},
+        {"part": "B", "licence": "research only", "commercial": False, "instead": "C"},
+    ]
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    checkpoint = Checkpoint(sha256=SHA256, published_at=moment, found={"licences": licences})
+    monkeypatch.setattr(Checkpoints, "read", classmethod(lambda cls: cls({"dev": {"flux": checkpoint}})))
+    finding = the_one(content.licences(DEV))
+    assert finding.level is Level.WARNING
+    assert finding.what == "flux: B is not for commercial use (research only); instead: C"
+    assert finding in list(diagnose(DEV, MACHINE, lambda _: Memory()))
+
+
 def test_model_that_no_operation_depends_on_closes_none():
     assert the_one(about("flux", quotas.model_endpoints(DEV, Memory()))).what.endswith("and so no endpoint")
 
