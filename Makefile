@@ -80,7 +80,7 @@ deploy: setup
 models: .build/models/ready
 
 publish-model: setup .build/models/ready
-	$(VENV)/python -m cdk.publishing --model "$(MODEL)" --stage $(STAGE) --weights "$(WEIGHTS)"
+	$(VENV)/python -m cdk.publishing --model "$(MODEL)" --task "$(TASK)" --stage $(STAGE) --weights "$(WEIGHTS)"
 
 publish-gpu-model: setup
 	$(VENV)/python -m cdk.publishing.gpu_model --stage $(STAGE) --file "$(FILE)"

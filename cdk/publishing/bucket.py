@@ -1,18 +1,25 @@
 """The stage's bucket, as the operator's credentials reach it."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
 import boto3
 from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from cdk.checkpoints import weights_prefix
 from cdk.config import Stage
 from cdk.names import stack_prefix
 from cdk.publishing.errors import NotPublished
 from cdk.publishing.weights import File, Weights
+
+#: S3 takes 10,000 parts of a file: those of 32 MB are enough for 320 GB.
+_PARTS = TransferConfig(multipart_chunksize=32_000_000)
+
+#: Of what size a file is that one waits for, and how often one hears of it.
+_LARGE_BYTES, _STEPS = 500_000_000, 20
 
 #: Metadata of an object, by which it is known again without reading it.
 _SHA256 = "sha256"
@@ -42,17 +49,17 @@ class ModelBucket:
             s3 = boto3.client("s3", region_name=stage.region)
         return cls(s3, bucket_name(cloudformation, stage))
 
-    def prefix(self, model: str, weights: Weights) -> str:
-        """Return below which key weights lie."""
-        return weights_prefix(model, weights.sha256)
-
-    def upload(self, model: str, weights: Weights) -> list[str]:
+    def upload(self, prefix: str, weights: Weights, say: Callable[[str], None]) -> list[str]:
         """Upload what is not there yet; return the names of those files.
+
+        Args:
+            prefix: below which key they lie; the content's hash is part of it.
+            weights: on this machine.
+            say: is told how far a large file is.
 
         Raises:
             NotPublished: S3 refuses, or the same content lies there under other names.
         """
-        prefix = self.prefix(model, weights)
         with _explained(f"s3://{self.name}/{prefix} was not written"):
             stored = self._names(prefix)
             strangers = sorted(stored - set(weights.files))
@@ -63,8 +70,46 @@ class ModelBucket:
             for name in missing:
                 file = weights.files[name]
                 extra = {"Metadata": {_SHA256: file.sha256}}
-                self._s3.upload_file(str(file.path), self.name, prefix + name, ExtraArgs=extra)
+                told = Progress(name, file.size_bytes, say)
+                self._s3.upload_file(
+                    str(file.path), self.name, prefix + name, ExtraArgs=extra, Config=_PARTS, Callback=told
+                )
         return missing
+
+    def read(self, key: str) -> bytes | None:
+        """Return what a small object holds; None if there is none.
+
+        Raises:
+            NotPublished: S3 refuses.
+        """
+        with _explained(f"s3://{self.name}/{key} was not read"):
+            try:
+                body: bytes = self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchKey":
+                    return None
+                raise
+        return body
+
+    def write(self, key: str, body: bytes) -> None:
+        """Write a small JSON object.
+
+        Raises:
+            NotPublished: S3 refuses.
+        """
+        with _explained(f"s3://{self.name}/{key} was not written"):
+            self._s3.put_object(
+                Bucket=self.name, Key=key, Body=body, ContentType="application/json", CacheControl="no-store"
+            )
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if there is one.
+
+        Raises:
+            NotPublished: S3 refuses.
+        """
+        with _explained(f"s3://{self.name}/{key} was not deleted"):
+            self._s3.delete_object(Bucket=self.name, Key=key)
 
     def _names(self, prefix: str) -> set[str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
@@ -78,6 +123,31 @@ class ModelBucket:
                 return False
             raise
         return (stored["ContentLength"], stored["Metadata"].get(_SHA256)) == (file.size_bytes, file.sha256)
+
+
+class Progress:
+    """Tells how far a large file is; boto3's threads call it with the bytes that each has sent.
+
+    Args:
+        name: of the file.
+        size_bytes: of the file.
+        say: is told each twentieth, unless the file is small.
+    """
+
+    def __init__(self, name: str, size_bytes: int, say: Callable[[str], None]) -> None:
+        self._name, self._size_bytes, self._say = name, size_bytes, say
+        self._sent_bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, sent_bytes: int) -> None:
+        """Note that more was sent; fewer if a part is sent again."""
+        if self._size_bytes < _LARGE_BYTES:
+            return
+        with self._lock:
+            before = self._sent_bytes * _STEPS // self._size_bytes
+            self._sent_bytes += sent_bytes
+            if self._sent_bytes * _STEPS // self._size_bytes > before:
+                self._say(f"{self._name}: {self._sent_bytes / 1e9:.1f} of {self._size_bytes / 1e9:.1f} GB")
 
 
 def bucket_name(cloudformation: Any, stage: Stage) -> str:

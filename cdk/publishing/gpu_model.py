@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cdk.checkpoints import weights_prefix
 from cdk.config import Stage
 from cdk.gpu_models import COMFYUI, MANIFEST, Manifest, PublishedFile
 from cdk.publishing.bucket import ModelBucket
@@ -45,8 +46,9 @@ def publish(
     weights = Weights.at(path)
     published = PublishedFile(size_bytes=weights.size_bytes, sha256=weights.sha256)
     bucket = find_bucket(stage)
-    uploaded = bucket.upload(COMFYUI, weights)
-    where = f"s3://{bucket.name}/{bucket.prefix(COMFYUI, weights)}{path.name}"
+    prefix = weights_prefix(COMFYUI, weights.sha256)
+    uploaded = bucket.upload(prefix, weights, say)
+    where = f"s3://{bucket.name}/{prefix}{path.name}"
     say(f"{where}: {weights.size_bytes / 1e9:.2f} GB {'uploaded' if uploaded else 'were there already'}")
     after = before.with_file(stage.name, path.name, published)
     if after != before:

@@ -72,6 +72,17 @@ class Weights:
         """All files' size."""
         return sum(file.size_bytes for file in self.files.values())
 
+    def only(self, sha256: str) -> "Weights":
+        """Return the one file that has a hash.
+
+        Raises:
+            NotPublished: there is none.
+        """
+        for name, file in self.files.items():
+            if file.sha256 == sha256:
+                return Weights(file.path, {Path(name).name: file}, sha256)
+        raise NotPublished(f"no file of {self.path} has the hash {sha256}; was it changed meanwhile?")
+
     def check(self, model: str, python: Path = MODELS_PYTHON) -> dict[str, Any]:
         """Let the model's own loading code check them; return what it says they are.
 

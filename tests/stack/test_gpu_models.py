@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from cdk.checkpoints import weights_prefix
 from cdk.publishing.bucket import ModelBucket
 from cdk.publishing.weights import Weights
 from local.environment import inherited
@@ -19,8 +20,9 @@ def model(studio, tmp_path):
     path.write_bytes(str(tmp_path).encode() + bytes(20_000_000))
     weights = Weights.at(path)
     bucket = ModelBucket(studio.aws("s3"), studio.outputs["BucketName"])
-    bucket.upload("comfyui", weights)
-    key = bucket.prefix("comfyui", weights) + path.name
+    prefix = weights_prefix("comfyui", weights.sha256)
+    bucket.upload(prefix, weights, print)
+    key = prefix + path.name
     told = {
         "name": path.name,
         "folder": "loras",

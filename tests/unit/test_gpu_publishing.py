@@ -20,9 +20,9 @@ class Bucket(ModelBucket):
         super().__init__(None, "bucket")
         self.uploads: list[tuple[str, str]] = []
 
-    def upload(self, model, weights):
-        known = (model, weights.sha256) in self.uploads
-        self.uploads.append((model, weights.sha256))
+    def upload(self, prefix, weights, say):
+        known = (prefix, weights.sha256) in self.uploads
+        self.uploads.append((prefix, weights.sha256))
         return [] if known else sorted(weights.files)
 
 
@@ -61,7 +61,7 @@ def test_published_file_is_uploaded_by_its_hash_and_noted_for_its_stage_alone(bu
     publish(DEV, lora, find_bucket=lambda _: bucket, manifest=manifest, say=said.append)
     body = lora.read_bytes()
     sha256 = hashlib.sha256(body).hexdigest()
-    assert bucket.uploads == [("comfyui", sha256)]
+    assert bucket.uploads == [(f"models/comfyui/{sha256}/", sha256)]
     noted, other = Manifest.read(manifest).root
     assert noted.published == {"dev": PublishedFile(size_bytes=len(body), sha256=sha256)}
     assert noted.of("dev")["key"] == f"models/comfyui/{sha256}/镜头转换.safetensors"

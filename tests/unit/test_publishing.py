@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -30,13 +31,24 @@ class Bucket(ModelBucket):
     def __init__(self, error: str = "") -> None:
         super().__init__(None, "bucket")
         self.error = error
-        self.uploads: list[tuple[str, str]] = []
+        self.uploads: list[str] = []
+        self.objects: dict[str, bytes] = {}
 
-    def upload(self, model: str, weights: Weights) -> list[str]:
+    def upload(self, prefix: str, weights: Weights, say: Callable[[str], None]) -> list[str]:
         if self.error:
             raise NotPublished(self.error)
-        self.uploads.append((model, weights.sha256))
-        return sorted(weights.files)
+        missing = [name for name in sorted(weights.files) if prefix + name not in self.uploads]
+        self.uploads += [prefix + name for name in missing]
+        return missing
+
+    def read(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+    def write(self, key: str, body: bytes) -> None:
+        self.objects[key] = body
+
+    def delete(self, key: str) -> None:
+        del self.objects[key]
 
 
 @pytest.fixture
@@ -150,7 +162,7 @@ def test_published_checkpoint_is_noted_for_its_stage_alone(weights, checkpoints,
     bucket = Bucket()
     publish(DEV, "schp", weights, find_bucket=lambda _: bucket, python=accepting, checkpoints=checkpoints)
     noted = json.loads(checkpoints.read_text())
-    assert bucket.uploads == [("schp", SHA256)]
+    assert bucket.uploads == [f"models/schp/{SHA256}/model.pth"]
     assert noted["dev"]["schp"]["sha256"] == SHA256
     assert noted["prod"] == {}
     assert Checkpoints.read(checkpoints).of(DEV)["schp"].published_at.utcoffset().total_seconds() == 0
@@ -160,10 +172,16 @@ def test_publishing_twice_notes_it_once(weights, checkpoints, accepting):
     def again():
         return publish(DEV, "schp", weights, find_bucket=lambda _: Bucket(), python=accepting, checkpoints=checkpoints)
 
-    again()
-    long_ago = Checkpoint(sha256=SHA256, published_at=datetime(2001, 1, 1, tzinfo=UTC))
+    long_ago = again().model_copy(update={"published_at": datetime(2001, 1, 1, tzinfo=UTC)})
     Checkpoints.read(checkpoints).with_checkpoint("dev", "schp", long_ago).write(checkpoints)
     assert again() == Checkpoints.read(checkpoints).of(DEV)["schp"] == long_ago
+
+
+def test_checkpoint_of_which_nothing_was_known_is_noted_with_what_is_found(weights, checkpoints, accepting):
+    unknown = Checkpoint(sha256=SHA256, published_at=datetime(2001, 1, 1, tzinfo=UTC))
+    Checkpoints.read(checkpoints).with_checkpoint("dev", "schp", unknown).write(checkpoints)
+    publish(DEV, "schp", weights, find_bucket=lambda _: Bucket(), python=accepting, checkpoints=checkpoints)
+    assert Checkpoints.read(checkpoints).of(DEV)["schp"].found == {"data_set": "atr", "classes": 18}
 
 
 def test_other_weights_take_the_place_of_the_noted_ones(weights, checkpoints, accepting):
@@ -189,11 +207,6 @@ def test_weights_that_were_not_uploaded_are_not_noted(weights, checkpoints, acce
     assert checkpoints.read_text() == before
 
 
-def test_unknown_model_is_refused_with_those_that_there_are(weights):
-    with pytest.raises(NotPublished, match="stage dev has no model 'sam'; it has flux, qwen-edit, schp, segment"):
-        publish(DEV, "sam", weights)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -202,6 +215,15 @@ def test_unknown_model_is_refused_with_those_that_there_are(weights):
             "there is no stage 'local' on AWS; choose STAGE=dev|prod",
         ),
         (["--stage", "dev", "--model", "", "--weights", ""], "say which: make publish-model MODEL=schp"),
+        (
+            ["--stage", "dev", "--model", "sam", "--weights", "x"],
+            "stage dev has no model 'sam'; it has flux, qwen-edit, schp, segment",
+        ),
+        (["--stage", "dev", "--model", "qwen_edit", "--weights", "nowhere"], "there is no file or folder nowhere"),
+        (
+            ["--stage", "dev", "--model", "schp", "--task", "removal", "--weights", "x"],
+            "schp has no checkpoints of tasks; qwen-edit has",
+        ),
         (["--stage", "dev", "--model", "schp", "--weights", "nowhere.pth"], "there is no file or folder nowhere.pth"),
     ],
 )
