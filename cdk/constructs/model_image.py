@@ -17,6 +17,7 @@ CONTENTS = (
     "backlot/assets.py",
     "backlot/errors.py",
     "backlot/images",
+    "backlot/prompts.py",
     "backlot/settings.py",
     "containers/model_server",
     "requirements/models.txt",
