@@ -88,9 +88,11 @@ def context() -> dict[str, Any]:
     return json.loads((ROOT / "cdk.json").read_text())["context"]
 
 
-def synthesise(stage: Stage, checkpoints: Checkpoints, outdir: Path, context: dict[str, Any]) -> Assembly:
+def synthesise(
+    stage: Stage, checkpoints: Checkpoints, outdir: Path, context: dict[str, Any], manifest: Manifest = PUBLISHED_GPU
+) -> Assembly:
     app = App(outdir=str(outdir), context=context)
-    add_stage(app, stage, checkpoints, PUBLISHED_GPU)
+    add_stage(app, stage, checkpoints, manifest)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     folder = Path(app.synth().directory)
     templates = {

@@ -16,12 +16,14 @@ from backlot.operations import Lane, catalogue
 from cdk.checkpoints import CHECKPOINTS, Checkpoints
 from cdk.config import DEV, PROD, Stage
 from cdk.constructs.model_image import CONTENTS, DOCKERFILE
+from cdk.gpu_models import Manifest
 from cdk.model_config import HeavyModel, LightModel
 from cdk.names import endpoint_name
 from cdk.packaging import ROOT
 from cdk.stacks.models import ModelsStack
 from cdk.stacks.storage import StorageStack
 from sagemaker_models.serving.settings import Settings
+from tests.contract.conftest import synthesise
 
 SHA256 = "5c" * 32
 
@@ -137,6 +139,16 @@ def test_api_knows_and_may_look_at_the_endpoint_of_every_model(assembly):
     assert json.loads(variables["MODEL_ENDPOINTS"]) == wanted
     assert set(re.findall(r":endpoint/([^\"]+)", described)) == set(wanted.values())
     assert variables["CLOSED_MODELS"] == ""
+
+
+@pytest.mark.parametrize("stage", [DEV, PROD], ids=lambda stage: stage.name)
+def test_stage_without_any_model_is_synthesised_and_its_api_knows_what_is_closed(stage, tmp_path, context):
+    found = synthesise(stage, Checkpoints({}), tmp_path, context, Manifest.read())
+    variables = found.functions()["serve_api"]["Environment"]["Variables"]
+    assert variables["CLOSED_MODELS"].split(",") == sorted(stage.models)
+    assert variables["CLOSED_LANES"] == "gpu"
+    assert set(json.loads(variables["MODEL_ENDPOINTS"])) == set(stage.models)
+    assert found.resources("AWS::SageMaker::Endpoint") == {}
 
 
 def test_model_without_an_endpoint_is_closed_but_on_the_emulator():

@@ -113,6 +113,26 @@ def test_server_imports_only_what_its_lock_installs():
                 assert name.split(".")[0] in allowed | {"backlot", "sagemaker_models"}, f"{path}: {name}"
 
 
+def test_models_import_only_what_their_lock_installs():
+    named = {"pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"} | MODULES
+    installed = {named.get(name, name.replace("-", "_")) for name in locked("models.txt")} | {"torch"}
+    allowed = installed | sys.stdlib_module_names | {"backlot", "sagemaker_models"}
+    strays = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / "sagemaker_models").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if name.split(".")[0] not in allowed
+    }
+    assert strays == set()
+
+
 def test_lock_of_the_server_agrees_with_that_of_development():
     development = locked("dev.txt")
     assert {name: development.get(name) for name in locked("serving.txt")} == locked("serving.txt")
