@@ -1,20 +1,14 @@
 """make-portrait: let FLUX with PuLID make a portrait that keeps the identity of a face."""
 
-from pydantic import BaseModel
-
-from backlot import prompts
-from backlot.assets import FACE_PREFIX
-from backlot.errors import FaceForgotten, ImageNotFetched, Unexpected
+from backlot.errors import FaceForgotten, ImageNotFetched
 from backlot.faces import MAX_SIDE_PX
 from backlot.images.codecs import data_url
-from backlot.operations.identity_portrait import SPEED, LightingParams
+from backlot.operations.identity_portrait import SPEED
 from backlot.providers.fal import Fal
 from backlot.steps import _fal_pictures
+from backlot.steps._portraits import SIDE_PX, PortraitInput, face_key, shaped_prompt
 from backlot.steps._step import Step, StepRun
 from backlot.tasks import StepOutput
-
-#: Width and height of the portrait, pixels: what the replaced server asked for.
-SIDE_PX = 1024
 
 #: Steps and guidance by mode: those of the replaced server's modes, with the guidance that suits FLUX dev.
 _SPEED, _QUALITY = (4, 3.5), (30, 4.0)
@@ -23,19 +17,7 @@ _SPEED, _QUALITY = (4, 3.5), (30, 4.0)
 MAX_FACE_BYTES = 3 * MAX_SIDE_PX * MAX_SIDE_PX
 
 
-class MakePortraitInput(BaseModel):
-    """A face, and what is to be made of it."""
-
-    face_url: str
-    master_prompt: str
-    negative_prompt: str
-    mode: str
-    lighting_params: LightingParams | None = None
-    fidelity_weight: float
-    seed: int | None = None
-
-
-def make_portrait(request: MakePortraitInput, run: StepRun) -> StepOutput:
+def make_portrait(request: PortraitInput, run: StepRun) -> StepOutput:
     """Do the step.
 
     Raises:
@@ -48,13 +30,7 @@ def make_portrait(request: MakePortraitInput, run: StepRun) -> StepOutput:
     return _fal_pictures.store(output, run, step=STEP.name, model=model, detail=detail)
 
 
-def shaped_prompt(master_prompt: str, lighting: LightingParams | None) -> str:
-    """Return the prompt that is sent: the request's own, then its lighting in words."""
-    words = lighting.in_words() if lighting else ""
-    return f"{master_prompt.strip() or prompts.PORTRAIT} {words}".strip()
-
-
-def _order(model: str, request: MakePortraitInput, run: StepRun) -> _fal_pictures.Order:
+def _order(model: str, request: PortraitInput, run: StepRun) -> _fal_pictures.Order:
     steps, guidance = _SPEED if request.mode == SPEED else _QUALITY
     arguments = {
         "prompt": shaped_prompt(request.master_prompt, request.lighting_params),
@@ -70,10 +46,7 @@ def _order(model: str, request: MakePortraitInput, run: StepRun) -> _fal_picture
 
 
 def _face(url: str, run: StepRun) -> bytes:
-    """Read the face; it is ours, and no address that a caller may name."""
-    key = run.deps.images.own_key(url)
-    if key is None or not key.startswith(FACE_PREFIX):
-        raise Unexpected()
+    key = face_key(url, run)
     try:
         with run.watch.time("fetch_s"):
             return run.deps.objects.get(key, MAX_FACE_BYTES)
@@ -81,4 +54,4 @@ def _face(url: str, run: StepRun) -> bytes:
         raise FaceForgotten() from error
 
 
-STEP = Step(name="make-portrait", input=MakePortraitInput, run=make_portrait, provider=Fal.name)
+STEP = Step(name="make-portrait", input=PortraitInput, run=make_portrait, provider=Fal.name)

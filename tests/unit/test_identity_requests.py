@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from backlot.errors import FaceUnfit, NoFaceFound
 from backlot.faces import KEEP_S, STORE_AGAIN_S, Faces
 from backlot.operations.identity_portrait import IdentityPortraitRequest, LightingParams
-from backlot.steps.make_portrait import shaped_prompt
+from backlot.steps._portraits import shaped_prompt
 
 NOISE = Image.effect_noise((400, 400), 40).convert("RGB")
 RELATIVE = {"left": 0.1, "top": 0.1, "right": 0.9, "bottom": 0.9}

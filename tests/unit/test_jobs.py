@@ -9,8 +9,9 @@ from backlot.aws.s3 import Bucket
 from backlot.errors import FaceForgotten, ImageNotFetched, Unexpected
 from backlot.image_urls import ImageUrlPolicy
 from backlot.steps import JobPolicy, webhook_address
+from backlot.steps._portraits import PortraitInput
 from backlot.steps._step import Stopwatch
-from backlot.steps.make_portrait import MakePortraitInput, make_portrait
+from backlot.steps.make_portrait import make_portrait
 
 POLICY = JobPolicy(webhook_address(lambda: "https://us.example"), first_look_ms=15_000, limit_ms=900_000)
 
@@ -36,10 +37,8 @@ def portrait_run(stored: bytes | None) -> SimpleNamespace:
     return SimpleNamespace(deps=deps, watch=Stopwatch(), job=lambda _, submit: submit("https://us.example/w"))
 
 
-def order(face_url: str) -> MakePortraitInput:
-    return MakePortraitInput(
-        face_url=face_url, master_prompt="", negative_prompt="", mode="speed", fidelity_weight=0.85
-    )
+def order(face_url: str) -> PortraitInput:
+    return PortraitInput(face_url=face_url, master_prompt="", negative_prompt="", mode="speed", fidelity_weight=0.85)
 
 
 def test_face_that_was_deleted_is_said_to_be_gone_before_anything_is_bought():
