@@ -101,6 +101,7 @@ _MEANINGS: dict[type[BacklotError], IdentityError] = {
     errors.ImageShapeRefused: LOW_QUALITY,
     errors.TimedOut: TIMED_OUT,
     errors.ProviderTimedOut: TIMED_OUT,
+    errors.ModelTimedOut: TIMED_OUT,
     errors.FaceForgotten: TIMED_OUT,
     errors.ProviderThrottled: THROTTLED,
     errors.ContentRefused: UNSAFE,

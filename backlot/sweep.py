@@ -150,7 +150,7 @@ class Sweep:
         looked_for = 0
         for task in self.tasks.processing(before_s=now_s - SILENT_AFTER_S, limit=MAX_TASKS):
             operation = operation_named(task.operation)
-            for step in operation.steps if operation.lane is Lane.MODEL else ():
+            for step in operation.steps if Lane.MODEL in operation.lanes else ():
                 running = self.steps.running(task.task_id, step)
                 if running is not None and running.provider == OWN_MODELS:
                     self.looks.send_in_turn(running.item)

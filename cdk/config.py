@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from backlot.operations.identity_portrait import Route
 from backlot.providers.seedream import EXTRA_IMAGE_S
 from backlot.seedream_models import MAX_PICTURES, MODELS, OFFERED
 from backlot.steps import AFTER_PAYING_S
@@ -181,6 +182,7 @@ class Stage(_Config):
         models: of our own, by name; those with a published checkpoint have an endpoint, see `cdk/checkpoints.json`.
         torch_cpu_index: package index with wheels of torch for CPUs alone, which make the models' image for CPUs 4 GB
             smaller; None for the default index.
+        portraits: who makes portraits whose request does not say it: fal, or FLUX of `models`.
         model_exchange_days: how long requests to models, and their answers, lie in the bucket.
         gpu: the lane of ComfyUI.
         alarms: when they ring.
@@ -216,6 +218,7 @@ class Stage(_Config):
     sagemaker_url: str | None = None
     models: dict[_ModelName, ModelEndpoint] = models(schp_max=4, segment_min=1, segment_max=4, heavy_max=2)
     torch_cpu_index: str | None = Field(default=None, pattern=r"^https://")
+    portraits: Route = "fal"
     model_exchange_days: int = Field(default=3, ge=1, le=30)
     gpu: Gpu = Gpu()
     alarms: Alarms = Alarms()

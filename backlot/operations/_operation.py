@@ -1,6 +1,6 @@
 """What every operation of the catalogue says about itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -39,12 +39,14 @@ class RequestContext:
         inline: takes the images that the request carries itself; None where that is not possible.
         seedream: which of SeeDream's models may be asked.
         node_classes: which classes of ComfyUI's a workflow may use; None for those that are packaged.
+        portrait_route: the way of portraits whose request names none, see `identity_portrait.Route`.
     """
 
     images: ImageUrlPolicy = field(default_factory=ImageUrlPolicy)
     inline: InlineImages | None = None
     seedream: OfferedModels = field(default_factory=OfferedModels)
     node_classes: frozenset[str] | None = None
+    portrait_route: str = "fal"
 
     @classmethod
     def of(cls, info: ValidationInfo) -> Self:
@@ -163,7 +165,8 @@ class Operation:
         title: a few words for people.
         description: what it does, for the API's documentation.
         lane: which machines do the work.
-        other_lanes: which others could do it for the same request; the place of routes that are not built yet.
+        other_lanes: which others do it for the same request, if that asks for another `route`.
+        models_by_route: models that only requests of a route need.
         request: model of the request.
         steps: names of the steps in the order of the happy path; each is a module of `backlot.steps`.
         providers: paid APIs that it needs, by the name under which their key is kept.
@@ -185,6 +188,16 @@ class Operation:
     example: dict[str, Any]
     models: tuple[str, ...] = ()
     other_lanes: tuple[Lane, ...] = ()
+    models_by_route: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def models_of(self, route: str | None) -> tuple[str, ...]:
+        """Return the models of our own without which a request of a route cannot be done."""
+        return (*self.models, *self.models_by_route.get(route or "", ()))
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All lanes that may do the work."""
+        return (self.lane, *self.other_lanes)
 
     @property
     def module(self) -> str:

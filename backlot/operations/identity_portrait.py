@@ -1,17 +1,24 @@
 """identity-portrait: make a portrait of a captured face after a prompt, and go over it to make it of one piece."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from backlot import pricing, prompts
 from backlot.faces import FaceKeeper
 from backlot.operations._identity_packet import IdentityPacket
-from backlot.operations._operation import Lane, Operation, OperationRequest, Prompt
+from backlot.operations._operation import Lane, Operation, OperationRequest, Prompt, RequestContext
 from backlot.tasks import CostItem
 
 #: The mode that is asked for by name; any other is `quality`.
 SPEED, QUALITY = "speed", "quality"
+
+#: Who makes a portrait: fal, or FLUX on an endpoint of our own.
+Route = Literal["fal", "own"]
+OWN: Route = "own"
+
+#: The model that the own route asks, by its name in the stages.
+FLUX = "flux"
 
 _Word = Annotated[str, Field(max_length=60)]
 
@@ -33,8 +40,12 @@ class LightingParams(BaseModel):
         return prompts.lighting(self.direction, self.ambient, self.intensity, self.temperature)
 
 
+def _resolved_route(route: Route | None, info: ValidationInfo) -> str:
+    return route or RequestContext.of(info).portrait_route
+
+
 class _How(OperationRequest):
-    """What is to be made of a face."""
+    """What is to be made of a face, and by whom."""
 
     master_prompt: Prompt
     negative_prompt: Prompt
@@ -50,6 +61,14 @@ class _How(OperationRequest):
     seed: Annotated[
         Annotated[int, Field(ge=0, le=2**32 - 1)] | None,
         BeforeValidator(lambda value: None if value == -1 else value),
+    ] = None
+    route: Annotated[
+        Route | None,
+        AfterValidator(_resolved_route),
+        Field(
+            description="`fal` for the paid API, `own` for FLUX on the stage's endpoint; null for the stage's choice.",
+            validate_default=True,
+        ),
     ] = None
 
 
@@ -88,12 +107,15 @@ OPERATION = Operation(
         "Makes a portrait after a prompt that keeps the identity of a captured face (FLUX with PuLID), and goes over "
         "it with a second pass so that light, skin and grain are of one piece. The face is checked before anything is "
         "paid, and deleted after an hour. If the second pass fails, the task completes with the portrait and says so "
-        "in `steps[].detail.harmonized`."
+        "in `steps[].detail.harmonized`. `route` says whether fal or the stage's own FLUX is asked; the own one says "
+        "in `steps[].detail` how many steps were run, what had no effect, and under which licences its weights are; "
+        "`progress` is then that of the pass at work."
     ),
     lane=Lane.PAID,
     other_lanes=(Lane.MODEL,),
+    models_by_route={OWN: (FLUX,)},
     request=IdentityPortraitRequest,
-    steps=("make-portrait", "harmonize-portrait"),
+    steps=("make-portrait", "harmonize-portrait", "paint-portrait", "blend-portrait"),
     providers=("fal",),
     transitions=5,
     estimate=portrait_estimate,

@@ -40,6 +40,8 @@ class Order:
         outputs: keys of the objects that it is to write, by name.
         optional_outputs: the same, of what it may make or not.
         task: whose published checkpoint it is to use; None for what it has loaded.
+        private: keys of inputs that no caller may name, by name; the model's own role reads them where they are, so
+            that there is no copy of what is deleted early.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Order:
     outputs: dict[str, str]
     optional_outputs: dict[str, str] = field(default_factory=dict)
     task: str | None = None
+    private: dict[str, str] = field(default_factory=dict)
 
 
 class _Pointer(BaseModel):
@@ -92,8 +95,9 @@ def described(name: str, said: dict[str, Any]) -> str:
 def _submit(order: Order, run: StepRun, address: str) -> Job:
     models: ModelEndpoints = run.deps.providers[NAME]
     outputs = order.outputs | order.optional_outputs
+    keys = {name: _key(url, run, f"{address}/{name}") for name, url in order.inputs.items()}
     request: dict[str, Any] = {
-        "inputs": {name: models.location(_key(url, run, f"{address}/{name}")) for name, url in order.inputs.items()},
+        "inputs": {name: models.location(key) for name, key in (keys | order.private).items()},
         "parameters": order.parameters,
         "outputs": {name: models.location(key) for name, key in outputs.items()},
     }

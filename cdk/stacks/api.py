@@ -96,6 +96,7 @@ class ApiStack(CdkStack):
                 "NODE_CLASSES": json.dumps(stage.gpu.node_classes),
                 "CLOSED_LANES": ",".join(self._closed_lanes),
                 "CLOSED_MODELS": ",".join(self._closed_models),
+                "PORTRAIT_ROUTE": stage.portraits,
                 "DELIVERS_MASKS": "true" if stage.mask_assets_url else "false",
                 "MODEL_ENDPOINTS": json.dumps({name: endpoint_name(stage, name) for name in stage.models}),
                 "MODEL_CONCURRENCY": str(stage.models[MODEL].concurrency),

@@ -97,6 +97,7 @@ def compose(settings: Settings) -> Deps:
             images=images,
             seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models),
             node_classes=frozenset(settings.node_classes),
+            portrait_route=settings.portrait_route,
         ),
         tasks=tasks,
         task_table=task_table,

@@ -43,11 +43,13 @@ class GenerateAnswer(View):
         if task.status is not Status.COMPLETED:
             return cls.refused(task.error or TimedOut, language, task=task)
         seeds = [step.detail.get("seed") for step in task.steps]
+        variants = [f"flux-{step.detail['variant']}" for step in task.steps if "variant" in step.detail]
         return cls(
             success=True,
             image_url=task.result_url,
             inference_time=round(sum(step.timings.provider_s for step in task.steps), 3),
-            model_version=_MODELS.get(str(task.request.get("mode")), _OTHER_MODEL),
+            # The own route has one model for all modes, and says which.
+            model_version=next(iter(variants), _MODELS.get(str(task.request.get("mode")), _OTHER_MODEL)),
             seed=next((seed for seed in reversed(seeds) if isinstance(seed, int)), -1),
             task_id=task.task_id,
         )

@@ -2,6 +2,7 @@
 
 from pydantic import Field, Json
 
+from backlot.operations.identity_portrait import Route
 from backlot.settings import EnvironmentSettings
 
 
@@ -28,6 +29,7 @@ class Settings(EnvironmentSettings):
         node_classes: classes of ComfyUI's that workflows of callers may use, JSON.
         closed_lanes: lanes whose machines are not deployed, separated by commas.
         closed_models: models of our own that have no endpoint, separated by commas.
+        portrait_route: who makes portraits whose request does not say it.
         delivers_masks: whether the stage has a mask asset service, to which `POST /process` has its masks delivered.
         model_endpoints: name of each model's endpoint, JSON.
         model_concurrency: how many requests one instance of the model for body masks works on at once.
@@ -52,6 +54,7 @@ class Settings(EnvironmentSettings):
     node_classes: Json[tuple[str, ...]]
     closed_lanes: str
     closed_models: str
+    portrait_route: Route
     delivers_masks: bool
     model_endpoints: Json[dict[str, str]]
     model_concurrency: int = Field(ge=1, le=1000)

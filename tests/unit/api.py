@@ -56,6 +56,7 @@ ENVIRONMENT = {
     "CLOSED_LANES": "",
     "CLOSED_MODELS": "",
     "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
+    "PORTRAIT_ROUTE": "fal",
     "DELIVERS_MASKS": "true",
     "MODEL_ENDPOINTS": '{"schp": "backlot-dev-schp", "qwen-edit": "backlot-dev-qwen-edit"}',
     "MODEL_CONCURRENCY": "4",
@@ -133,12 +134,16 @@ class Api:
     progress: Progress | None = None
     closed_lanes: str = ""
     closed_models: str = ""
+    portrait_route: str = "fal"
     is_store_reachable: bool = True
 
     def __post_init__(self) -> None:
-        settings = Settings.model_validate(
-            ENVIRONMENT | {"CLOSED_LANES": self.closed_lanes, "CLOSED_MODELS": self.closed_models}
-        )
+        changes = {
+            "CLOSED_LANES": self.closed_lanes,
+            "CLOSED_MODELS": self.closed_models,
+            "PORTRAIT_ROUTE": self.portrait_route,
+        }
+        settings = Settings.model_validate(ENVIRONMENT | changes)
         images = ImageUrlPolicy.of(settings.bucket, settings.cdn_base_url, settings.insecure_hosts)
         self.app = build_app(
             Deps(
@@ -147,6 +152,7 @@ class Api:
                     images,
                     seedream=OfferedModels.of(settings.seedream_model, settings.seedream_models),
                     node_classes=frozenset(settings.node_classes),
+                    portrait_route=settings.portrait_route,
                 ),
                 tasks=self.tasks,
                 task_table=SimpleNamespace(is_reachable=lambda: self.is_store_reachable),

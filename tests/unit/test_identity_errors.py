@@ -35,6 +35,7 @@ def test_every_entry_speaks_every_language_in_words_of_its_own():
         (errors.FaceUnfit, 1002),
         (errors.ImageTooLarge, 1002),
         (errors.ProviderTimedOut, 2001),
+        (errors.ModelTimedOut, 2001),
         (errors.TimedOut, 2001),
         (errors.ProviderThrottled, 2002),
         (errors.ContentRefused, 3001),

@@ -395,6 +395,60 @@ def test_operation_is_refused_exactly_if_one_of_its_models_has_no_endpoint(close
     assert status == 202 or answer.json()["error"]["code"] == "NOT_DEPLOYED"
 
 
+def portrait(**changes):
+    packet = {
+        "image": {"cleanFace": jpeg()},
+        "facialData": {"boundingBox": {"x": 20, "y": 20, "width": 360, "height": 360}},
+    }
+    return {"identity_packet": packet, "master_prompt": "a sailor", "negative_prompt": ""} | changes
+
+
+def test_execution_is_told_the_route():
+    api = Api(lambda: NOW_MS, portrait_route="own")
+    assert api.post("/api/v1/identity-portrait/tasks", portrait()).status == 202
+
+    (sent,) = api.executions.inputs.values()
+    assert sent["request"]["route"] == "own"
+
+
+@pytest.mark.parametrize(("route", "status"), [("own", 503), ("fal", 202), (None, 202)])
+def test_own_route_of_a_stage_without_flux_is_refused_and_the_other_is_not(route, status):
+    api = Api(lambda: NOW_MS, closed_models="flux,segment")
+    answer = api.post("/api/v1/identity-portrait/tasks", portrait(route=route))
+
+    assert answer.status == status
+    assert bool(api.tasks.kept) is (status == 202)
+    assert status == 202 or answer.json()["error"]["code"] == "NOT_DEPLOYED"
+
+
+def test_app_is_told_in_its_own_words_that_flux_is_not_there():
+    api = Api(lambda: NOW_MS, closed_models="flux")
+    answer = api.post("/api/generate", portrait(route="own"))
+
+    assert (answer.status, answer.json()["error"]["code"]) == (200, 4001)
+    assert api.tasks.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("route", "closed", "issues"),
+    [
+        ("fal", "", "FAL_KEY is not set"),
+        ("fal", "flux", "FAL_KEY is not set"),
+        ("own", "", None),
+        ("own", "flux", "portraits are to be made by flux, which is not deployed"),
+    ],
+)
+def test_health_asks_for_what_the_stages_route_needs(route, closed, issues):
+    api = Api(lambda: NOW_MS, portrait_route=route, closed_models=closed)
+    api.keys.missing = {"fal"}
+    report = api.get("/health").json()
+
+    assert report["issues"] == (None if issues is None else [issues])
+    assert report["status"] == ("healthy" if issues is None else "degraded")
+    assert report["provider"] == {"fal": "fal.ai", "own": "own"}[route]
+    assert report["missing_env_vars"] == (["FAL_KEY"] if route == "fal" else None)
+
+
 def test_task_of_the_gpu_lane_tells_how_far_it_is():
     api = Api(
         lambda: NOW_MS, progress=Progress(value=0.4, node="14", node_class="KSampler", step=3, steps=8, at_ms=NOW_MS)

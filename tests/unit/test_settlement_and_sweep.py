@@ -206,19 +206,19 @@ def test_settle_counts_no_failed_task_as_completed(settlement):
 
 
 @pytest.mark.parametrize(
-    ("age_s", "operation", "provider", "looked_for"),
+    ("age_s", "operation", "step", "provider", "looked_for"),
     [
-        (SILENT_AFTER_S, "body-masks", "sagemaker", 0),
-        (SILENT_AFTER_S + 1, "body-masks", "sagemaker", 1),
-        (SILENT_AFTER_S + 1, "identity-portrait", "sagemaker", 0),
-        (SILENT_AFTER_S + 1, "body-masks", "fal", 0),
+        (SILENT_AFTER_S, "body-masks", "segment-body", "sagemaker", 0),
+        (SILENT_AFTER_S + 1, "body-masks", "segment-body", "sagemaker", 1),
+        (SILENT_AFTER_S + 1, "identity-portrait", "paint-portrait", "sagemaker", 1),
+        (SILENT_AFTER_S + 1, "identity-portrait", "make-portrait", "fal", 0),
+        (SILENT_AFTER_S + 1, "face-mask", "mask-face", "sagemaker", 0),
     ],
-    ids=["too early", "silent", "another lane", "another provider"],
+    ids=["too early", "silent", "second route", "another provider", "another lane"],
 )
-def test_sweep_lets_silent_models_be_looked_at(sweep, clock, age_s, operation, provider, looked_for):
+def test_sweep_lets_silent_models_be_looked_at(sweep, clock, age_s, operation, step, provider, looked_for):
     task = a_task(now_ms=clock() - age_s * 1000, operation=operation, status=Status.PROCESSING)
     sweep.tasks.add(task)
-    step = "segment-body" if operation == "body-masks" else "make-portrait"
     item = an_item(step, {})
     holder = Holder(TASK_ID, step, item.attempt, 0, "receipt")
     sweep.steps.claim(holder, now_ms=clock(), lease_ms=1000)

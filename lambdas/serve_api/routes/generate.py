@@ -15,7 +15,7 @@ from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import MAX_WAIT_S, BadRequest
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
-from lambdas.serve_api.routes.tasks import owned_task, wait_for_end
+from lambdas.serve_api.routes.tasks import check_room, owned_task, wait_for_end
 
 OPERATION = "identity-portrait"
 
@@ -55,6 +55,7 @@ def _portrait(deps: Deps, event: APIGatewayProxyEvent) -> GenerateAnswer:
     request = http_requests.parse_body(event, IdentityPortraitRequest, deps.request_context)
     owner = http_requests.owner(event)
     try:
+        check_room(deps, operation, request.route)
         submission = deps.submissions.join(operation, request, owner=owner)
     except BacklotError as error:
         return GenerateAnswer.refused(type(error), spoken, problem=error.fields.get("problem"))

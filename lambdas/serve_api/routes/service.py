@@ -11,6 +11,8 @@ from backlot.aws.secrets import variable
 from backlot.callbacks import secret_of, written
 from backlot.operations import catalogue
 from backlot.operations.body_masks import OPERATION as BODY_MASKS
+from backlot.operations.identity_portrait import FLUX, OWN
+from backlot.operations.identity_portrait import OPERATION as PORTRAITS
 from backlot.views import SigningSecret
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
@@ -66,7 +68,14 @@ def service_router(deps: Deps) -> APIGatewayRouter:
 
 def _health(deps: Deps) -> dict[str, Any]:
     """Report as the replaced servers did, always with HTTP 200, and say what is missing."""
-    needed = {provider for operation in catalogue().values() for provider in operation.providers}
+    own_portraits = deps.settings.portrait_route == OWN
+    # A stage that makes portraits itself needs fal for requests alone that name that route.
+    needed = {
+        provider
+        for operation in catalogue().values()
+        for provider in operation.providers
+        if not (own_portraits and operation is PORTRAITS)
+    }
     providers = sorted(needed | ({"mask-assets"} if deps.settings.delivers_masks else set()))
     fleet = deps.fleets[BODY_MASKS.models[0]].state()
     keys = {provider: deps.keys.is_set(provider) for provider in providers}
@@ -75,11 +84,13 @@ def _health(deps: Deps) -> dict[str, Any]:
     seen_ms = deps.gpus.seen_ms() if store else None
     # The lane sleeps without workers while nothing is to do, so that this is no issue: work that waits too long is.
     has_worker = seen_ms is not None and deps.clock() - seen_ms <= WORKER_SILENT_MS
+    no_flux = FLUX in deps.settings.closed_models.split(",")
     issues = [
         *(f"{name} is not set" for name in missing),
         *(["the providers' keys cannot be looked at"] if None in keys.values() else []),
         *([] if store else ["task_store cannot be read"]),
         *([] if fleet.in_service else ["the endpoint of body-masks is not in service"]),
+        *(["portraits are to be made by flux, which is not deployed"] if own_portraits and no_flux else []),
     ]
     return {
         "status": "degraded" if issues else "healthy",
@@ -97,7 +108,7 @@ def _health(deps: Deps) -> dict[str, Any]:
         "segmentation_ready": fleet.in_service,
         # What IdentityLens' server said of itself.
         "version": "1.0.0",
-        "provider": "fal.ai",
+        "provider": OWN if own_portraits else "fal.ai",
     }
 
 

@@ -98,7 +98,7 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
     wait_s = http_requests.asked_wait_s(event)
     inline = InlineImages(deps.settings.bucket)
     request = http_requests.parse_body(event, operation.request, replace(deps.request_context, inline=inline))
-    check_room(deps, operation)
+    check_room(deps, operation, getattr(request, "route", None))
     for key, (content_type, data) in inline.found.items():
         deps.uploads.put(key, data, content_type=content_type)
     submission = deps.submissions.submit(
@@ -115,15 +115,18 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
     return submission, wait_s
 
 
-def check_room(deps: Deps, operation: Operation) -> None:
+def check_room(deps: Deps, operation: Operation, route: str | None = None) -> None:
     """Refuse a request that nobody would do, or if as many tasks of its operation wait or run as the stage takes.
+
+    Args:
+        route: that the request asks for, where its operation has several.
 
     Raises:
         NotDeployed: the stage has no machines for it, or not all of its models.
         QueueFull: as many wait or run.
     """
     closed_lanes, closed_models = deps.settings.closed_lanes.split(","), deps.settings.closed_models.split(",")
-    if operation.lane in closed_lanes or not set(operation.models).isdisjoint(closed_models):
+    if operation.lane in closed_lanes or not set(operation.models_of(route)).isdisjoint(closed_models):
         raise NotDeployed(operation=operation.name)
     most = deps.settings.queue_max.get(operation.name)
     if most is not None and deps.tasks.open_count(operation.name) >= most:
@@ -145,9 +148,8 @@ def followed(deps: Deps, task: Task) -> Task:
     operation = operation_named(task.operation)
     if operation.lane is Lane.GPU:
         return task.model_copy(update={"progress": deps.progress.of(task)})
-    if operation.lane is Lane.MODEL:
-        return task.model_copy(update={"progress": deps.model_progress.of(task, operation.models)})
-    return task
+    models = operation.models_of(task.request.get("route"))
+    return task.model_copy(update={"progress": deps.model_progress.of(task, models)}) if models else task
 
 
 def owned_task(router: APIGatewayRouter, deps: Deps, task_id: str, kind: str) -> Task:
