@@ -1,6 +1,7 @@
 """The model as the server hosts it: prompts and undecoded pictures in, a picture and values out."""
 
 import asyncio
+import itertools
 import json
 import logging
 import math
@@ -95,6 +96,16 @@ def test_portrait_changes_the_picture_after_its_face(dev):
     none = opened(run(dev, {"portrait": portrait(0)}, id_weight=0).files["image"])
     np.testing.assert_array_equal(none, plain)
     json.dumps(made.values)
+
+
+def test_portrait_moves_the_picture_further_with_more_weight(dev):
+    plain = opened(run(dev, max_sequence_length=128).files["image"])
+    made = [
+        opened(run(dev, {"portrait": portrait(0)}, id_weight=weight).files["image"]) for weight in (0, 0.7, 0.95, 3)
+    ]
+    moved = [np.abs(each - plain).mean() for each in made]
+    assert moved[0] == 0
+    assert all(more > 1.05 * less for less, more in itertools.pairwise(moved)), moved
 
 
 def test_portrait_with_a_negative_prompt_is_told_from_nobody(dev):

@@ -1,10 +1,14 @@
 """PuLID's networks: the published layout, and the same mathematics written in another way."""
 
+import json
+import math
+
 import pytest
 import torch
 
 from bench.flux_checkpoint import TINY
 from sagemaker_models.flux.pulid import PUBLISHED, Attention, Encoder, Pulid, Sizes, points
+from sagemaker_models.flux.tensors import fill, read
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,49 @@ def test_published_layout_has_312_keys_and_571033600_numbers(published):
 )
 def test_published_layout_has_the_documented_shapes(published, key, shape):
     assert tuple(published[key].shape) == shape
+
+
+def documented_layout():
+    """The keys and shapes as PuLID's `encoders_transformer.py` makes them, written down apart from our modules."""
+    shapes = {"latents": (1, 32, 1024), "proj_out": (1024, 2048)}
+    widths = {"id_embedding_mapping": (1280, 5120)} | {f"mapping_{number}": (1024, 1024) for number in range(5)}
+    for name, (taken, given) in widths.items():
+        for place, shape in ((0, (1024, taken)), (3, (1024, 1024)), (6, (given, 1024))):
+            shapes |= {f"{name}.{place}.weight": shape, f"{name}.{place}.bias": shape[:1]}
+        shapes |= {f"{name}.{place}.{part}": (1024,) for place in (1, 4) for part in ("weight", "bias")}
+    for layer in range(10):
+        attention, inner = f"layers.{layer}.0", f"layers.{layer}.1"
+        shapes |= {f"{attention}.{norm}.{part}": (1024,) for norm in ("norm1", "norm2") for part in ("weight", "bias")}
+        shapes |= {f"{attention}.to_q.weight": (1024, 1024), f"{attention}.to_kv.weight": (2048, 1024)}
+        shapes |= {f"{attention}.to_out.weight": (1024, 1024), f"{inner}.0.weight": (1024,), f"{inner}.0.bias": (1024,)}
+        shapes |= {f"{inner}.1.weight": (4096, 1024), f"{inner}.3.weight": (1024, 4096)}
+    layout = {f"pulid_encoder.{key}": shape for key, shape in shapes.items()}
+    for place in range(20):
+        module = f"pulid_ca.{place}"
+        layout |= {f"{module}.norm1.{part}": (2048,) for part in ("weight", "bias")}
+        layout |= {f"{module}.norm2.{part}": (3072,) for part in ("weight", "bias")}
+        layout |= {f"{module}.to_q.weight": (2048, 3072), f"{module}.to_kv.weight": (4096, 2048)}
+        layout |= {f"{module}.to_out.weight": (3072, 2048)}
+    return layout
+
+
+def test_file_of_the_documented_layout_loads(tmp_path):
+    """Its numbers are a hole in the file, so that it takes no room on the disk."""
+    header, end = {}, 0
+    for key, shape in documented_layout().items():
+        began, end = end, end + 2 * math.prod(shape)
+        header[key] = {"dtype": "BF16", "shape": shape, "data_offsets": [began, end]}
+    words = json.dumps(header).encode()
+    path = tmp_path / "pulid_flux_v0.9.1.safetensors"
+    with path.open("wb") as file:
+        file.write(len(words).to_bytes(8, "little") + words)
+        file.truncate(file.tell() + end)
+    with torch.device("meta"):
+        module = Pulid(PUBLISHED)
+    state = read(path)
+    assert (len(state), end) == (312, 1_142_067_200)
+    fill(module, state, path.name, torch.bfloat16)
+    assert {(each.device.type, each.dtype) for each in module.parameters()} == {("cpu", torch.bfloat16)}
 
 
 @pytest.mark.parametrize("joins", [True, False])
