@@ -236,12 +236,11 @@ def naive_blur(values):
     return sum(share * across[10 + y : 10 + y + height] for y, share in zip(offsets, kernel, strict=True))
 
 
-def test_shadow_mask_is_object_and_shadow_enlarged():
-    mask = soft_mask()
+def naive_shadow_mask(mask):
+    """The object and its shadow, enlarged by an ellipse of 7 x 7."""
     both = np.maximum(255 * (mask >= 128), naive_shadow(mask))
-    # The ellipse of 7 x 7, row by row.
     reach = {-3: 0, -2: 2, -1: 3, 0: 3, 1: 3, 2: 2, 3: 0}
-    expected = np.zeros_like(both)
+    made = np.zeros_like(both)
     for y, x in np.ndindex(both.shape):
         near = [
             both[y + dy, x + dx]
@@ -249,21 +248,35 @@ def test_shadow_mask_is_object_and_shadow_enlarged():
             for dx in range(-half, half + 1)
             if 0 <= y + dy < both.shape[0] and 0 <= x + dx < both.shape[1]
         ]
-        expected[y, x] = max(near)
+        made[y, x] = max(near)
+    return made
+
+
+def naive_background(picture, mask):
+    """I·(1-m), each number by itself."""
+    return [
+        [[rounded(Fraction(int(v) * (255 - int(m)), 255)) for v in p] for p, m in zip(r, ms, strict=True)]
+        for r, ms in zip(picture, mask, strict=True)
+    ]
+
+
+def naive_shadow_background(picture, mask):
+    """The background, darkened beside the object by four tenths of its blurred shadow."""
+    light = np.where(mask >= 128, 1, 1 - 0.4 * naive_blur(naive_shadow(mask)) / 255)
+    return naive_background(np.floor(picture * light[:, :, None] + 0.5).astype(int), mask)
+
+
+def test_shadow_mask_is_object_and_shadow_enlarged():
+    mask = soft_mask()
+    expected = naive_shadow_mask(mask)
     np.testing.assert_array_equal(shadow_mask(mask), expected)
     assert np.count_nonzero((expected > 0) & (expected < 255)) > 0
 
 
 def test_shadow_background_is_darkened_beside_the_object_and_black_within():
     picture, mask = noise(40, 52, 3), soft_mask()
-    light = np.where(mask >= 128, 1, 1 - 0.4 * naive_blur(naive_shadow(mask)) / 255)
-    shaded = np.floor(picture * light[:, :, None] + 0.5).astype(int)
-    expected = [
-        [[rounded(Fraction(int(v) * (255 - int(m)), 255)) for v in p] for p, m in zip(r, ms, strict=True)]
-        for r, ms in zip(shaded, mask, strict=True)
-    ]
     made = shadow_background(picture, mask)
-    np.testing.assert_array_equal(made, expected)
+    np.testing.assert_array_equal(made, naive_shadow_background(picture, mask))
     assert made.sum() < background(picture, mask).sum()
     assert not made[mask == 255].any()
 
