@@ -10,6 +10,7 @@ from backlot.clock import Clock
 from backlot.errors import BacklotError, Cancelled, MaybePaid, ProviderAnswerInvalid, ProviderTimedOut
 from backlot.operations import operation_named
 from backlot.steps._ledger import Claimed, Holder, Job, StepLedger, Unsure
+from backlot.steps._models import NAME as OWN_MODELS
 from backlot.steps._step import StepDeps, Stopwatch
 from backlot.tasks import Status, Task
 from backlot.work_items import Cancellation, WorkItem
@@ -217,7 +218,9 @@ class Jobs:
     def _cancel(self, provider: str, job: Job) -> None:
         """Cancel a job as well as possible: what it costs if that fails is the job, which was wanted once."""
         try:
-            self._client(provider).cancel(key=self.deps.keys.key(provider), job=job)
+            # Models of our own know us by our role: nobody keeps a key for them.
+            key = "" if provider == OWN_MODELS else self.deps.keys.key(provider)
+            self._client(provider).cancel(key=key, job=job)
         except BacklotError:
             return
 

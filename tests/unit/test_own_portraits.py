@@ -1,16 +1,20 @@
 """identity-portrait's second route: who takes it, what FLUX is asked, and what its answer becomes."""
 
+from dataclasses import replace
+
 import pytest
 
+from backlot.aws.model_watch import cancel_key
 from backlot.errors import error_class
 from backlot.operations import RequestContext
 from backlot.operations.identity_portrait import OPERATION, IdentityPortraitRequest
-from backlot.steps import ANSWERED, PUT_OFF, WorkItem
+from backlot.steps import ANSWERED, PUT_OFF, Cancellation, WorkItem
 from backlot.steps._portraits import PATIENCE
 from backlot.tasks import MadeImage, Status, StepOutput
 from lambdas.serve_api.identity_views import GenerateAnswer
 from sagemaker_models.flux.licences import licences_of
 from sagemaker_models.flux.parameters import FluxParameters, order_of
+from tests.unit.fakes import ProviderKeys
 from tests.unit.models import ModelLane
 from tests.unit.test_identity_requests import jpeg
 from tests.unit.work import CDN, TASK_ID, a_task
@@ -223,6 +227,16 @@ def test_second_pass_of_a_cancelled_task_is_cancelled(lane):
     lane.bring(blend())
     lane.tasks.kept[TASK_ID] = lane.tasks.kept[TASK_ID].model_copy(update={"status": Status.CANCELLED})
     assert lane.tell(lane.answer(VALUES, MODEL)).error_name == "Cancelled"
+
+
+def test_worker_that_has_no_key_for_models_cancels_their_requests(lane):
+    lane.bring(paint())
+    lane.tasks.kept[TASK_ID] = lane.tasks.kept[TASK_ID].model_copy(update={"status": Status.CANCELLED})
+    worker = replace(lane.runner, deps=replace(lane.runner.deps, keys=ProviderKeys({"sagemaker"})))
+    worker.cancel(Cancellation(cancelled_task_id=TASK_ID, operation="identity-portrait"))
+
+    assert cancel_key(lane.request()["id"]) in lane.objects.kept
+    assert lane.tokens.answers["token"][0] == "Cancelled"
 
 
 def body(**changes) -> dict:
