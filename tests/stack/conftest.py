@@ -77,6 +77,7 @@ class Studio:
 
     def forget_calls(self) -> None:
         self.stand_ins.delete("/_calls")
+        self.stand_ins.delete("/_sagemaker/invocations")
 
     def fault(self, provider: str, *faults: dict[str, Any]) -> None:
         """Let the next calls of a provider go wrong."""
@@ -118,6 +119,18 @@ class Studio:
         for victim in victims:
             victim.kill()
 
+    def invocations(self, task_id: str | None = None) -> list[dict[str, Any]]:
+        """Return what SageMaker's stand-in ran for a task, or for all, as it began; then what waits."""
+        runs = self.stand_ins.get("/_sagemaker/invocations").json()
+        return [run for run in runs if task_id is None or run["inference_id"].startswith(task_id)]
+
+    def kill_model_server(self, name: str) -> None:
+        """Kill a model's server, as an instance would vanish."""
+        pid = int((self.place.run / f"model-server-{name}.pid").read_text().split()[0])
+        server = psutil.Process(pid)
+        server.kill()
+        server.wait(10)
+
     def depth(self, queue: str) -> int:
         """Return how many messages a queue holds, seen or unseen."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -153,6 +166,15 @@ def quiet_providers(request) -> None:
     """Let no test inherit another's faults or counts."""
     if "studio" in request.fixturenames:
         request.getfixturevalue("studio").forget_calls()
+
+
+@pytest.fixture
+def fast_clock(studio) -> Iterator[None]:
+    """Let the pauses of state machines be ten times shorter."""
+    switch = studio.place.run / "tmp" / "fast-clock"
+    switch.write_text("10")
+    yield
+    switch.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import uuid
 from itertools import pairwise
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -15,16 +14,6 @@ from local.models import await_model_server, start_model_server
 from tests.stack.waiting import until
 
 PERSON = (PORTRAITS / "astronaut.png").read_bytes()
-
-
-@pytest.fixture(autouse=True)
-def no_invocations(studio):
-    studio.stand_ins.delete("/_sagemaker/invocations")
-
-
-def invocations(studio, task_id: str | None = None) -> list[dict]:
-    runs = studio.stand_ins.get("/_sagemaker/invocations").json()
-    return [run for run in runs if task_id is None or run["inference_id"].startswith(task_id)]
 
 
 def deliveries(studio, job_id: str) -> list[dict]:
@@ -74,7 +63,7 @@ def test_masks_lie_on_the_garments_and_have_the_pictures_size(studio, astronaut)
     result = task["result"]
     assert (result["provider"], result["model"]) == ("sagemaker", "schp (stand-in)")
     assert [image["content_type"] for image in result["images"]] == ["image/png"] * 3
-    assert len(invocations(studio, task["task_id"])) == 1
+    assert len(studio.invocations(task["task_id"])) == 1
 
 
 def test_rectangle_covers_the_region_in_the_picture(studio, astronaut):
@@ -147,15 +136,6 @@ def test_full_queue_says_so(studio):
     assert (answer.status_code, answer.json()["detail"]) == (429, "Queue is full. Please try again later.")
 
 
-@pytest.fixture
-def fast_clock(studio):
-    """Let the pauses of state machines be ten times shorter."""
-    switch = studio.place.run / "tmp" / "fast-clock"
-    switch.write_text("10")
-    yield
-    switch.unlink()
-
-
 FAILURES = [
     {"kind": "status", "status": 500},
     {"kind": "status", "status": 422},
@@ -197,7 +177,7 @@ def test_picture_that_the_model_cannot_read_fails_the_task_and_nothing_repeats(s
     task = studio.do("body-masks", {"image_url": url})
 
     assert (task["status"], task["error_detail"]["code"]) == ("failed", "IMAGE_UNREADABLE")
-    assert len(invocations(studio, task["task_id"])) == 1
+    assert len(studio.invocations(task["task_id"])) == 1
 
 
 def test_broken_model_fails_the_task(studio, astronaut):
@@ -210,19 +190,19 @@ def test_model_that_is_busy_is_asked_again(studio, astronaut):
     studio.fault("sagemaker-run", {"kind": "status", "message": "Received server error (503) from model."})
     task = studio.do("body-masks", {"image_url": astronaut})
     assert (task["status"], task["error_detail"]) == ("completed", None)
-    assert [run["status"] for run in invocations(studio, task["task_id"])] == ["failed", "completed"]
+    assert [run["status"] for run in studio.invocations(task["task_id"])] == ["failed", "completed"]
 
 
 def test_lost_notification_is_found_by_the_sweep(studio, astronaut):
     studio.fault("sagemaker-notification", {"kind": "lost"})
     task_id = studio.submit("body-masks", {"image_url": astronaut})
-    until(lambda: [run["status"] for run in invocations(studio, task_id)] == ["completed"], "the model's answer")
+    until(lambda: [run["status"] for run in studio.invocations(task_id)] == ["completed"], "the model's answer")
     until(lambda: studio.read(task_id)["status"] == "processing", "the task at work")
     age(studio, task_id)
     sweep(studio)
 
     assert studio.finish(task_id)["status"] == "completed"
-    assert len(invocations(studio, task_id)) == 1
+    assert len(studio.invocations(task_id)) == 1
 
 
 def test_notification_that_comes_twice_changes_nothing(studio, astronaut):
@@ -230,7 +210,7 @@ def test_notification_that_comes_twice_changes_nothing(studio, astronaut):
     task = studio.do("body-masks", {"image_url": astronaut})
 
     assert task["status"] == "completed"
-    assert len(invocations(studio, task["task_id"])) == 1
+    assert len(studio.invocations(task["task_id"])) == 1
     assert studio.read(task["task_id"]) == task
 
 
@@ -239,24 +219,17 @@ def test_submission_whose_answer_is_lost_asks_once(studio, astronaut):
     task = studio.do("body-masks", {"image_url": astronaut})
 
     assert task["status"] == "completed"
-    assert len(invocations(studio, task["task_id"])) == 1
+    assert len(studio.invocations(task["task_id"])) == 1
 
 
 def test_cancelled_task_ends_at_once_and_its_answer_changes_nothing(studio, astronaut):
     studio.fault("sagemaker-run", {"kind": "none", "wait_s": 4})
     task_id = studio.submit("body-masks", {"image_url": astronaut})
-    until(lambda: invocations(studio, task_id), "the invocation")
+    until(lambda: studio.invocations(task_id), "the invocation")
 
     assert studio.http.delete(f"/api/v1/tasks/{task_id}").json()["status"] == "cancelled"
-    until(lambda: invocations(studio, task_id)[0]["status"] == "completed", "the model's answer")
+    until(lambda: studio.invocations(task_id)[0]["status"] == "completed", "the model's answer")
     assert studio.read(task_id)["status"] == "cancelled"
-
-
-def kill_server(studio) -> None:
-    pid = int((studio.place.run / "model-server-schp.pid").read_text().split()[0])
-    server = psutil.Process(pid)
-    server.kill()
-    server.wait(10)
 
 
 def sent_ms(studio, task_id: str) -> int:
@@ -276,10 +249,10 @@ def test_jobs_of_several_users_are_all_done_once_in_each_users_order(studio, ast
     for number in range(jobs):
         ids[studio.submit("body-masks", {"image_url": astronaut, "user_id": f"user-{number % 3}"})] = number % 3
         if number in (jobs // 3, 2 * jobs // 3):
-            kill_server(studio)
+            studio.kill_model_server("schp")
             start_model_server(studio.place, "schp")
     await_model_server(studio.place, "schp")
-    until(lambda: sum(run["status"] == "completed" for run in invocations(studio)) == jobs, "all answers", 10 * jobs)
+    until(lambda: sum(run["status"] == "completed" for run in studio.invocations()) == jobs, "all answers", 10 * jobs)
     left = [task_id for task_id in ids if studio.read(task_id)["status"] == "processing"]
     for task_id in left:
         age(studio, task_id)
@@ -287,7 +260,7 @@ def test_jobs_of_several_users_are_all_done_once_in_each_users_order(studio, ast
     tasks = [studio.finish(task_id, 120) for task_id in ids]
 
     assert {task["status"] for task in tasks} == {"completed"}
-    asked = [run["inference_id"][:36] for run in sorted(invocations(studio), key=lambda run: run["received"])]
+    asked = [run["inference_id"][:36] for run in sorted(studio.invocations(), key=lambda run: run["received"])]
     assert sorted(asked) == sorted(ids)
     for user in range(3):
         order = [sent_ms(studio, task_id) for task_id in asked if ids[task_id] == user]
