@@ -93,8 +93,11 @@ def picture(data: bytes) -> Pixels:
     return np.asarray(flatten(decode(data).pixels).convert("RGB"), np.uint8)[:, :, ::-1].copy()
 
 
-def png(pixels: NDArray[Any]) -> File:
+def png(pixels: NDArray[Any], icc_profile: bytes | None = None) -> File:
     """Return a PNG that says what made it.
+
+    Args:
+        icc_profile: of its colours, if they have one.
 
     Shapes:
         pixels (H, W) or (H, W, 3 or 4) uint8, RGB.
@@ -103,7 +106,7 @@ def png(pixels: NDArray[Any]) -> File:
     notes.add_itxt("Software", MADE_BY)
     notes.add_itxt("Comment", ENGINE)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, pnginfo=notes)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, pnginfo=notes, icc_profile=icc_profile)
     return File(buffer.getvalue(), "image/png")
 
 
