@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from sagemaker_models.serving.errors import Busy, InvocationError, ServerFault
-from sagemaker_models.serving.memory import is_out_of_memory
+from sagemaker_models.serving.memory import give_back, is_out_of_memory
 from sagemaker_models.serving.metrics import Timings, log
 from sagemaker_models.serving.model import Cancelled, Model, ModelError, Outputs, Request
 
@@ -170,6 +170,7 @@ class Runner:
             self._model.release()
         except Exception as error:  # noqa: BLE001 - see _call
             log("ERROR", "the model raised when it was released", error)
+        give_back()
 
     async def _release_now(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._threads, self._release)

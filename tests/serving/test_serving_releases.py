@@ -3,7 +3,7 @@
 import sys
 from types import SimpleNamespace
 
-from sagemaker_models.serving.memory import memory_in_use
+from sagemaker_models.serving.memory import give_back, memory_in_use
 from tests.serving.servers import until
 
 OBJECT = "s3://assets/model-requests/backlot-dev-echo/release"
@@ -77,3 +77,13 @@ def test_memory_is_the_gpus_once_torch_uses_one(monkeypatch):
     assert set(memory_in_use()) == {"rss"}
     monkeypatch.setitem(sys.modules, "torch", torch(initialized=True))
     assert memory_in_use() == {"total": 48, "allocated": 30, "reserved": 31}
+
+
+def test_memory_that_is_free_goes_back_to_the_system():
+    blocks = [bytearray(b"x") * 100_000 for _ in range(1500)]
+    # What lies behind them keeps the C library from giving anything back by itself.
+    behind, before = bytearray(b"x") * 100_000, memory_in_use()["rss"]
+    del blocks
+    give_back()
+    assert memory_in_use()["rss"] < before - 100_000_000
+    assert len(behind) == 100_000
