@@ -28,6 +28,7 @@ from backlot.views import (
     UploadForm,
     ValidationAnswer,
 )
+from lambdas.serve_api import openapi_images
 from lambdas.serve_api.http_requests import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
 from lambdas.serve_api.routes.uploads import UploadRequest
@@ -116,6 +117,7 @@ def document() -> dict[str, Any]:
         | _read_paths()
         | _upload_path()
         | _generate_paths()
+        | openapi_images.paths()
         | _mask_component_paths()
         | _service_paths(),
         "webhooks": {
