@@ -1,6 +1,7 @@
 """What a click, a box or nothing at all means in a picture: GrabCut, colours, and the person whom a face tells of."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +16,8 @@ from sagemaker_models.segment.prompts import Prompt
 Mask = NDArray[np.bool_]
 
 #: GrabCut runs on a copy of this size, pixels; its cost grows faster than the area.
-SEEN_PX = 320
-ITERATIONS = 3
+SEEN_PX = 256
+ITERATIONS = 2
 
 #: How far a click is sure, and how far its colour is followed, as shares of the longer side.
 SURE, NEAR = 0.012, 0.45
@@ -105,7 +106,12 @@ def find(seen: Seen, prompt: Prompt) -> Mask:
 def _seed_click(seeds: Pixels, seen: Seen, place: tuple[int, int], *, inside: bool) -> None:
     """Let a click mean the person whom it hits, or else what has its colour around it."""
     x, y = place
-    region = seen.person if seen.person is not None and seen.person[y, x] else _alike(seen, place)
+    if seen.person is not None and seen.person[y, x]:
+        region = seen.person
+    else:
+        region = _alike(seen, place)
+        if seen.person is not None:
+            seeds[_core(seen.person) & (seeds == cv2.GC_PR_BGD)] = cv2.GC_BGD
     if not inside:
         rim = np.hypot(*np.ogrid[-y : seeds.shape[0] - y, -x : seeds.shape[1] - x]) > NEAR * max(seeds.shape)
         seeds[rim & ~region & (seeds == cv2.GC_PR_BGD)] = cv2.GC_BGD
@@ -128,11 +134,9 @@ def _seed_box(seeds: Pixels, seen: Seen, box: tuple[float, float, float, float])
     down = (rows + 0.5 - (top + bottom) / 2) / ((bottom - top) / 2)
     core = np.hypot(across, down) < 0.35
     if seen.person is not None and (seen.person & within).sum() > 0.25 * within.sum():
-        person, reach = seen.person.astype(np.uint8), 2 * max(round(RIM * max(seeds.shape)), 1) + 1
-        square = np.ones((reach, reach), np.uint8)
+        core, reach = _core(seen.person), 4 * _rim_px(seeds)
         seeds[within & ~seen.person] = cv2.GC_PR_BGD
-        seeds[cv2.dilate(person, np.ones((2 * reach, 2 * reach), np.uint8)) == 0] = cv2.GC_BGD
-        core = cv2.erode(person, square).astype(np.bool_)
+        seeds[cv2.dilate(seen.person.astype(np.uint8), np.ones((reach, reach), np.uint8)) == 0] = cv2.GC_BGD
     seeds[within & core] = cv2.GC_FGD
 
 
@@ -191,14 +195,13 @@ def subject(seen: Seen) -> Mask:
         Refused: nothing does.
     """
     height, width = seen.small.shape[:2]
-    rim_px = max(round(RIM * max(height, width)), 1)
+    rim_px = _rim_px(seen.small)
     rim = np.ones((height, width), np.bool_)
     # What stands on the lower edge is rather the subject.
     rim[rim_px:, rim_px : width - rim_px] = False
     if seen.person is not None:
         seeds = np.where(seen.person, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-        core = cv2.erode(seen.person.astype(np.uint8), np.ones((2 * rim_px + 1,) * 2, np.uint8)).astype(np.bool_)
-        seeds[core] = cv2.GC_FGD
+        seeds[_core(seen.person)] = cv2.GC_FGD
         seeds[rim & ~seen.person] = cv2.GC_BGD
     else:
         centres = _colours(seen.lab[rim])
@@ -210,6 +213,16 @@ def subject(seen: Seen) -> Mask:
     if not found.any() or found.mean() > MOST:
         raise mask_empty("the picture has no subject that stands out from its background")
     return found
+
+
+def _core(person: Mask) -> Mask:
+    """Return what is surely the person."""
+    side = 2 * _rim_px(person) + 1
+    return np.asarray(cv2.erode(person.astype(np.uint8), np.ones((side, side), np.uint8)) > 0, np.bool_)
+
+
+def _rim_px(pixels: NDArray[Any]) -> int:
+    return max(round(RIM * float(max(pixels.shape[:2]))), 1)
 
 
 def _colours(lab: NDArray[np.float32]) -> NDArray[np.float32]:
