@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.clicks import measure_clicks
 from bench.cold_start import measure_cold_start
 from bench.deployment import raise_stand
 from bench.figures import Figure, Section
@@ -37,6 +38,7 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "gpu-lane": measure_gpu_lane,
     "serving": lambda _: measure_serving(),
     "schp": measure_schp,
+    "clicks": measure_clicks,
 }
 
 
