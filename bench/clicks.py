@@ -40,9 +40,10 @@ def measure_clicks(stand: Stand) -> Section:
     """Measure clicks at different places of one picture, one after the other."""
     image = base64.b64encode((PORTRAITS / "astronaut.png").read_bytes()).decode()
     image_id = _post(stand, {"image": image, "points": [[222, 114]]})["image_id"]
+    # No place comes twice, in no run: the same click joins the task that it has made before.
+    shift = time.time() % 1
     clicks = [
-        # No place comes twice, because the same click joins the task that it has made before.
-        _click(stand, {"image_id": image_id, "points": [[200 + number, 330 + 2 * number]], "dilate_amount": 0})
+        _click(stand, {"image_id": image_id, "points": [[200 + number + shift, 330 + 2 * number]], "dilate_amount": 0})
         for number in range(WARM_UP + SAMPLES)
     ][WARM_UP:]
     totals, model = [each.total for each in clicks], [each.parts[MODEL] for each in clicks]
