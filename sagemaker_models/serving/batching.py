@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from sagemaker_models.serving.device import is_lost
 from sagemaker_models.serving.errors import Busy, InvocationError, ServerFault
 from sagemaker_models.serving.memory import give_back, is_out_of_memory
 from sagemaker_models.serving.metrics import Timings, log
@@ -30,8 +31,13 @@ class _Waiting:
 class _Failed:
     """A call that raised; the error itself is let go, because its frames hold the memory that a retry needs."""
 
-    out_of_memory: bool
     message: str
+    out_of_memory: bool = False
+    device_lost: bool = False
+
+
+def _ignore() -> None:
+    pass
 
 
 class Runner:
@@ -41,12 +47,16 @@ class Runner:
         model: that is loaded.
         max_concurrent: calls of `run` at a time.
         batch_wait_s: longest wait for requests that are announced but not here yet.
+        on_device_lost: called when the model cannot work in this process any more.
     """
 
-    def __init__(self, model: Model, max_concurrent: int, batch_wait_s: float) -> None:
+    def __init__(
+        self, model: Model, max_concurrent: int, batch_wait_s: float, on_device_lost: Callable[[], None] = _ignore
+    ) -> None:
         self._model = model
         self._max_concurrent = max_concurrent
         self._batch_wait_s = batch_wait_s
+        self._on_device_lost = on_device_lost
         self._threads = ThreadPoolExecutor(max_concurrent, thread_name_prefix="model")
         self._slots = asyncio.Semaphore(max_concurrent)
         self._alone = asyncio.Lock()
@@ -121,6 +131,8 @@ class Runner:
         """Give the answers out; after a failure, try once more what may succeed."""
         if isinstance(answers, list):
             _give(batch, answers)
+        elif answers.device_lost:
+            _give(batch, [_error(answers)] * len(batch))
         elif answers.out_of_memory:
             log("WARNING", "out of memory, released and tried again", ids=[each.request.id for each in batch])
             async with self._exclusively():
@@ -146,6 +158,8 @@ class Runner:
         for each in batch:
             each.timings.queue_s = began - each.since
             each.timings.run_s = took_s
+        if isinstance(answers, _Failed) and answers.device_lost:
+            self._on_device_lost()
         return answers
 
     def _call(self, requests: Sequence[Request]) -> list[Answer] | _Failed:
@@ -154,14 +168,14 @@ class Runner:
             answers: list[Answer] = [*self._model.run(requests)]
         except Cancelled as error:
             if len(requests) > 1:
-                return _Failed(out_of_memory=False, message=str(error))
+                return _Failed(str(error))
             return [ModelError("Cancelled", str(error))]
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the next request is served
             ids = [request.id for request in requests]
             log("ERROR", "the model raised", error, ids=ids)
-            return _Failed(is_out_of_memory(error), f"{type(error).__name__}: {error}")
+            return _Failed(f"{type(error).__name__}: {error}", is_out_of_memory(error), is_lost(error))
         if len(answers) != len(requests) or not all(isinstance(each, Outputs | ModelError) for each in answers):
-            return _Failed(out_of_memory=False, message="the model's answers do not fit its requests")
+            return _Failed("the model's answers do not fit its requests")
         return answers
 
     def _release(self) -> None:
@@ -197,6 +211,8 @@ def _give(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
 
 
 def _error(failed: _Failed) -> InvocationError:
+    if failed.device_lost:
+        return Busy("DeviceLost", f"the GPU failed, and the server starts anew: {failed.message}")
     if failed.out_of_memory:
         return Busy("OutOfMemory", "memory is short, even after it was released")
     return ServerFault("ModelFailed", f"the model raised {failed.message}")

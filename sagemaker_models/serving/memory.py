@@ -51,8 +51,9 @@ def _is_torchs(error: BaseException) -> bool:
     named = any(
         kind.__name__ == "OutOfMemoryError" and kind.__module__.split(".")[0] == "torch" for kind in type(error).__mro__
     )
-    # On a CPU, torch has no class of its own for it.
-    return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+    # On a CPU, torch has no class of its own for it; nor where CUDA itself, and not torch's own pool, has none left.
+    told = ("DefaultCPUAllocator", "CUDA error: out of memory")
+    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in told))
 
 
 def _is_opencvs(error: BaseException) -> bool:

@@ -25,8 +25,8 @@ from sagemaker_models.serving.releases import Releases
 from sagemaker_models.serving.settings import Settings
 from sagemaker_models.serving.storage import Storage
 
-#: Exit codes: all went well, requests were cut off, the model could not be loaded.
-DRAINED, CUT_OFF, NOT_LOADED = 0, 1, 3
+#: Exit codes: all went well, requests were cut off, the model could not be loaded, the GPU failed.
+DRAINED, CUT_OFF, NOT_LOADED, DEVICE_LOST = 0, 1, 3, 4
 
 #: How often the end of running requests is looked for, seconds.
 _LOOK_S = 0.02
@@ -146,13 +146,20 @@ class ModelServer:
 
     def _ready(self, model: Model, storage: Storage, releases: Releases) -> None:
         settings = self._settings
-        runner = Runner(model, settings.max_concurrent, settings.batch_wait_ms / 1000)
+        runner = Runner(model, settings.max_concurrent, settings.batch_wait_ms / 1000, self._lose_device)
         files = FileCache(storage, settings.files_prefix, settings.files_bytes)
         self._invocations = Invocations(model, runner, storage, files, settings.max_input_bytes)
         self._following = asyncio.get_running_loop().create_task(releases.follow(runner))
         self._name = model.name
         if self._state is State.LOADING:
             self._state = State.READY
+
+    def _lose_device(self) -> None:
+        """End, so that the platform starts another process: this one's would fail for every request from now on."""
+        if self._state is State.READY:
+            log("ERROR", "the GPU failed, the server ends")
+            self._exit_code = DEVICE_LOST
+            self._end_by(self._drain)
 
     async def _fail(self) -> None:
         """Say for a moment why the model is not there, and end."""

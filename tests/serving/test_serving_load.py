@@ -60,12 +60,25 @@ def test_request_that_breaks_a_batch_fails_alone(start):
 
 def test_model_out_of_memory_is_released_and_tried_once_more(start):
     server = start("Echo").until_ready()
-    for releases, kind in enumerate(["memory", "torch"]):
+    for releases, kind in enumerate(["memory", "torch", "cuda-memory"]):
         saved = server.ask(wishes={"fail": kind, "releases": releases})
         assert (saved.status_code, saved.json()["model"]["released"]) == (200, releases + 1)
     lost = server.ask(wishes={"fail": "memory", "releases": 99})
     assert (lost.status_code, lost.json()["error"]["code"]) == (503, "OutOfMemory")
-    assert server.ask().json()["model"]["released"] == 3
+    assert server.ask().json()["model"]["released"] == 4
+
+
+def test_server_whose_gpu_failed_answers_so_and_ends_for_another_to_start(start):
+    server = start("Gated", max_concurrent=2).until_ready()
+    running = server.ask_later(wishes={"gate": "open"})
+    until(lambda: server.entered("open"))
+    lost = server.ask(wishes={"fail": "device"})
+    assert (lost.status_code, lost.json()["error"]["code"]) == (503, "DeviceLost")
+    assert "an illegal memory access" in lost.json()["error"]["message"]
+    assert server.ping()[0] == 503
+    server.open_gate("open")
+    assert running.result().status_code == 200
+    assert server.exit_code() == 4
 
 
 def test_release_waits_for_what_runs_and_gives_memory_back(start):

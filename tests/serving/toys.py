@@ -19,6 +19,13 @@ class TorchsOutOfMemory(RuntimeError):
 TorchsOutOfMemory.__name__, TorchsOutOfMemory.__module__ = "OutOfMemoryError", "torch"
 
 
+class TorchsAcceleratorError(RuntimeError):
+    """Likewise."""
+
+
+TorchsAcceleratorError.__name__, TorchsAcceleratorError.__module__ = "AcceleratorError", "torch"
+
+
 class Wishes(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -68,6 +75,10 @@ class Echo:
             raise MemoryError
         if wishes.fail == "torch" and self.released <= wishes.releases:
             raise TorchsOutOfMemory("CUDA out of memory")
+        if wishes.fail == "device":
+            raise TorchsAcceleratorError("CUDA error: an illegal memory access was encountered")
+        if wishes.fail == "cuda-memory" and self.released <= wishes.releases:
+            raise TorchsAcceleratorError("CUDA error: out of memory")
         thread = threading.current_thread().name
         values: dict[str, Any] = {"batch": batch, "thread": thread, "released": self.released}
         if wishes.fail == "nan":
