@@ -1,11 +1,8 @@
 """The models' stack: endpoints for what is published, numbers from the configuration, nothing on the emulator."""
 
-import fnmatch
 import json
 import re
-from pathlib import Path, PurePosixPath
 
-import boto3
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
@@ -13,63 +10,12 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from backlot import assets
 from backlot.operations import Lane, catalogue
-from cdk.checkpoints import CHECKPOINTS, Checkpoints
-from cdk.config import DEV, PROD, Stage
-from cdk.constructs.model_image import CONTENTS, DOCKERFILE
+from cdk.checkpoints import Checkpoints
+from cdk.config import DEV, PROD
 from cdk.gpu_models import Manifest
-from cdk.model_config import HeavyModel, LightModel
-from cdk.names import endpoint_name
-from cdk.packaging import ROOT
-from cdk.stacks.models import ModelsStack
-from cdk.stacks.storage import StorageStack
 from sagemaker_models.serving.settings import Settings
 from tests.contract.conftest import synthesise
-
-SHA256 = "5c" * 32
-
-#: A model whose numbers are all different, and none is a default.
-ODD = HeavyModel(
-    model_class="sagemaker_models.odd.model:Odd",
-    platform="cuda",
-    instance_types=("ml.g5.xlarge", "ml.g6.xlarge"),
-    output_prefixes=("images/odd/",),
-    concurrency=7,
-    parallel_runs=2,
-    invocation_timeout_s=601,
-    request_ttl_s=6011,
-    min_instances=3,
-    max_instances=11,
-    backlog_per_instance=13,
-    scale_in_cooldown_s=501,
-    scale_out_cooldown_s=502,
-    wake_after_min=4,
-    wake_cooldown_s=503,
-    provision_timeout_s=901,
-    download_timeout_s=902,
-    startup_timeout_s=903,
-    inference_ami="al2023-ami-sagemaker-inference-gpu-4-1",
-    alarm_failures=17,
-    alarm_oldest_s=1201,
-)
-
-
-def stage_with(**models) -> Stage:
-    return Stage(name="test", cors_origins=("https://studio.example.com",), models=models)
-
-
-def checkpoints_of(stage: Stage) -> Checkpoints:
-    published = {model: {"sha256": SHA256, "published_at": "2026-11-21T12:00:00Z"} for model in stage.models}
-    return Checkpoints.model_validate({stage.name: published})
-
-
-def models_of(stage: Stage, checkpoints: Checkpoints) -> ModelsStack:
-    app = App()
-    storage = StorageStack(app, "storage", stage=stage)
-    return ModelsStack(app, "models", stage=stage, storage=storage, checkpoints=checkpoints.of(stage))
-
-
-def published(stage: Stage) -> Template:
-    return Template.from_stack(models_of(stage, checkpoints_of(stage)))
+from tests.contract.model_stages import ODD, SHA256, checkpoints_of, models_of, published, stage_with
 
 
 @pytest.fixture(scope="module")
@@ -429,71 +375,6 @@ def test_models_never_expire_and_everything_else_does(assembly):
     assert {prefix for prefix in written if not prefix.startswith((*days, "models/"))} == set()
 
 
-def test_image_is_made_of_what_the_server_needs_and_nothing_else(assembly):
-    files = {
-        path.relative_to(folder).as_posix()
-        for folder in assembly.folder.glob("asset.*")
-        if (folder / DOCKERFILE).exists()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    assert bool(files) is not assembly.stage.emulated
-    assert {name for name in files if not name.startswith(CONTENTS)} == set()
-    assert not [name for name in files if name.endswith(".pyc")]
-
-
-def test_image_holds_all_of_ours_that_models_import():
-    seen, left = set(), [path.relative_to(ROOT).as_posix() for path in (ROOT / "sagemaker_models").rglob("*.py")]
-    while left:
-        path = left.pop()
-        seen.add(path)
-        names = re.findall(r"^\s*(?:from|import) (backlot[\w.]*)", (ROOT / path).read_text(), re.MULTILINE)
-        modules = [name.replace(".", "/") for name in names]
-        files = {f"{name}.py" if (ROOT / f"{name}.py").exists() else f"{name}/__init__.py" for name in modules}
-        left += files - seen
-    assert "backlot/settings.py" in seen
-    assert {path for path in seen if not path.startswith(CONTENTS)} == set()
-
-
-def test_dockerfile_copies_nothing_that_is_not_sent_to_docker():
-    lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / DOCKERFILE).read_text(), re.MULTILINE)
-    words = [[word for word in line.split() if not word.startswith("--")] for line in lines]
-    sources = {source.rstrip("/") for line in words for source in line[:-1]}
-    sent = {above for each in CONTENTS for above in (each, *map(str, PurePosixPath(each).parents))}
-    assert "sagemaker_models" in sources
-    kept = {source for source in sources if fnmatch.filter(sent, source) or source.startswith(CONTENTS)}
-    assert kept == sources
-
-
-def test_image_is_built_for_the_platform_by_the_dockerfiles_own_argument(assembly):
-    images = [
-        image["source"]
-        for path in assembly.folder.glob("*models.assets.json")
-        for image in json.loads(path.read_text())["dockerImages"].values()
-    ]
-    models = {} if assembly.stage.emulated else assembly.stage.models
-    platforms = sorted({model.platform for model in models.values()})
-    arguments = set(re.findall(r"^ARG (\w+)", (ROOT / DOCKERFILE).read_text(), re.MULTILINE))
-    for image in images:
-        assert image["platform"] == "linux/amd64"
-        assert set(image["dockerBuildArgs"]) == {"DEVICE"} <= arguments
-    assert sorted(image["dockerBuildArgs"]["DEVICE"] for image in images) == platforms
-
-
-def test_index_of_smaller_wheels_is_for_the_image_of_cpus_alone():
-    index = "https://wheels.example/cpu"
-    light = LightModel(
-        **{**ODD.model_dump(exclude={"inference_ami"}), "platform": "cpu", "instance_types": ("ml.c7i.xlarge",)}
-    )
-    stage = stage_with(odd=ODD, light=light).model_copy(update={"torch_cpu_index": index})
-    stack = models_of(stage, checkpoints_of(stage))
-    assembly = stack.node.root.synth()
-    (assets,) = (path for path in Path(assembly.directory).glob("models.assets.json"))
-    images = json.loads(assets.read_text())["dockerImages"].values()
-    arguments = [image["source"]["dockerBuildArgs"] for image in images]
-    assert sorted(arguments, key=str) == [{"DEVICE": "cpu", "TORCH_INDEX_URL": index}, {"DEVICE": "cuda"}]
-
-
 def test_parts_that_are_not_for_commercial_use_are_told_by_synth_and_by_the_stack():
     licences = [
         {"part": "A", "licence": "MIT", "commercial": True, "instead": ""},
@@ -511,116 +392,3 @@ def test_parts_that_are_not_for_commercial_use_are_told_by_synth_and_by_the_stac
         told.has_warning("/models", Match.string_like_regexp(f"^{re.escape(sentence)}"))
     told.has_no_warning("*", Match.string_like_regexp("(odd: A is|other-one)"))
     Template.from_stack(stack).has_output("ModelsNotForCommercialUse", {"Value": "; ".join(sentences)})
-
-
-def test_file_of_checkpoints_names_models_that_there_are():
-    checkpoints = Checkpoints.read(CHECKPOINTS)
-    assert set(checkpoints.root) == {"dev", "prod"}
-    for stage in (DEV, PROD):
-        assert set(checkpoints.of(stage)) <= set(stage.models)
-
-
-def test_checkpoint_of_a_model_that_the_stage_does_not_have_is_refused():
-    with pytest.raises(ValueError, match="models that stage dev does not have: odd"):
-        checkpoints_of(DEV.model_copy(update={"models": {"odd": ODD}})).of(DEV)
-
-
-@pytest.mark.parametrize(
-    "checkpoint",
-    [
-        {"sha256": "5c" * 31, "published_at": "2026-11-21T12:00:00Z"},
-        {"sha256": "5C" * 32, "published_at": "2026-11-21T12:00:00Z"},
-        {"sha256": SHA256, "published_at": "2026-11-21T12:00:00"},
-        {"sha256": SHA256},
-        {"sha256": SHA256, "published_at": "2026-11-21T12:00:00Z", "by": "me"},
-    ],
-)
-def test_checkpoint_that_is_not_well_formed_is_refused(checkpoint):
-    with pytest.raises(ValueError, match="validation error"):
-        Checkpoints.model_validate({"dev": {"schp": checkpoint}})
-
-
-@pytest.mark.parametrize(
-    ("kind", "concurrency", "invocation_timeout_s"), [(HeavyModel, 3, 1800), (LightModel, 20, 300)]
-)
-def test_kind_of_model_decides_concurrency_and_time_limit(kind, concurrency, invocation_timeout_s):
-    given = {"model_class": ODD.model_class, "output_prefixes": ("images/odd/",), "backlog_per_instance": 1}
-    model = kind(**given, platform="cpu", instance_types=("ml.c7i.xlarge",))
-    assert (model.concurrency, model.invocation_timeout_s) == (concurrency, invocation_timeout_s)
-
-
-@pytest.mark.parametrize(
-    ("model", "kind", "concurrency", "invocation_timeout_s"),
-    [
-        ("schp", "light", 20, 300),
-        ("segment", "light", 20, 300),
-        ("qwen-edit", "heavy", 3, 1800),
-        ("flux", "heavy", 3, 1800),
-    ],
-)
-def test_model_has_the_bounds_of_its_kind_and_sleeps(assembly, model, kind, concurrency, invocation_timeout_s):
-    config = assembly.stage.models[model]
-    assert (config.kind, config.concurrency, config.invocation_timeout_s) == (kind, concurrency, invocation_timeout_s)
-    # A click is waited for: prod pays for one instance that is awake.
-    assert config.min_instances == (1 if model == "segment" and assembly.stage.name != "dev" else 0)
-
-
-def test_models_names_and_instances_are_ones_that_sagemaker_knows(assembly):
-    shapes = boto3.client("sagemaker", region_name="us-east-1").meta.service_model
-    types = set(shapes.shape_for("ProductionVariantInstanceType").enum)
-    images = set(shapes.shape_for("ProductionVariantInferenceAmiVersion").enum)
-    longest = shapes.shape_for("EndpointName").metadata["max"]
-    for name, model in assembly.stage.models.items():
-        assert set(model.instance_types) <= types
-        assert model.inference_ami is None or model.inference_ami in images
-        assert len(endpoint_name(assembly.stage, name)) <= longest
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"instance_types": ()}, "at least 1 item"),
-        ({"instance_types": tuple(f"ml.g5.{count}xlarge" for count in range(6))}, "at most 5 items"),
-        ({"instance_types": ("g5.xlarge",)}, "no instance type of SageMaker's"),
-        ({"instance_types": ("ml.g5.xlarge", "ml.g5.xlarge")}, "names a type twice"),
-        ({"instance_types": ("ml.c7i.xlarge",)}, "platform cuda does not fit ml.c7i.xlarge"),
-        ({"instance_types": ("ml.inf2.xlarge",)}, "built for x86_64 and NVIDIA"),
-        ({"instance_types": ("ml.c7g.xlarge",)}, "built for x86_64 and NVIDIA"),
-        ({"platform": "cpu"}, "platform cpu does not fit ml.g5.xlarge"),
-        ({"platform": "cpu", "instance_types": ("ml.c7i.xlarge",)}, "inference_ami picks a GPU's driver"),
-        ({"inference_ami": None}, "the driver is older than torch's CUDA; take al2023"),
-        ({"volume_gb": 100}, "ml.g5.xlarge has disks of its own"),
-        ({"min_instances": 12}, "min_instances 12 is above max_instances 11"),
-        ({"parallel_runs": 8}, "parallel_runs 8 is above concurrency 7"),
-        ({"alarm_oldest_s": 6011}, "rings after requests have expired"),
-        ({"concurrency": 1001}, "less than or equal to 1000"),
-        ({"invocation_timeout_s": 3601}, "less than or equal to 3600"),
-        ({"request_ttl_s": 21_601}, "less than or equal to 21600"),
-        ({"provision_timeout_s": 299}, "greater than or equal to 300"),
-        ({"model_class": "sagemaker_models.odd.model"}, "should match pattern"),
-    ],
-)
-def test_model_that_cannot_work_is_refused(changed, message):
-    with pytest.raises(ValueError, match=message):
-        HeavyModel(**{**ODD.model_dump(), **changed})
-
-
-@pytest.mark.parametrize("name", ["Schp", "schp_2", "a" * 31, "-schp", ""])
-def test_model_whose_name_no_endpoint_can_have_is_refused(name):
-    with pytest.raises(ValueError, match=r"models\."):
-        stage_with(**{name: ODD})
-
-
-def test_volume_is_given_where_an_instance_has_no_disk():
-    model = HeavyModel(
-        **{
-            **ODD.model_dump(exclude={"inference_ami"}),
-            "platform": "cpu",
-            "instance_types": ("ml.c7i.xlarge",),
-            "volume_gb": 33,
-        }
-    )
-    published(stage_with(odd=model)).has_resource_properties(
-        "AWS::SageMaker::EndpointConfig",
-        {"ProductionVariants": [Match.object_like({"VolumeSizeInGB": 33})]},
-    )
