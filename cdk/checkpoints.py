@@ -19,11 +19,6 @@ def weights_prefix(model: str, sha256: str) -> str:
     return f"{MODEL_PREFIX}{model}/{sha256}/"
 
 
-def tasks_prefix(model: str) -> str:
-    """Return below which keys the checkpoints of a model's tasks lie, which are switched without a deployment."""
-    return f"{MODEL_PREFIX}{model}/tasks/"
-
-
 class Checkpoint(BaseModel):
     """A published checkpoint.
 

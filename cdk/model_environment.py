@@ -1,7 +1,6 @@
 """What a model's server is told before anything is deployed."""
 
-from backlot.assets import MODEL_REQUEST_PREFIX
-from cdk.checkpoints import tasks_prefix
+from backlot.assets import MODEL_REQUEST_PREFIX, task_checkpoints_prefix
 from cdk.config import Stage
 from cdk.names import endpoint_name
 
@@ -28,6 +27,6 @@ def server_settings(stage: Stage, model: str, bucket: str) -> dict[str, str]:
         "RELEASE_OBJECT": f"s3://{bucket}/{release_key(stage, model)}",
     }
     if config.files_gb:
-        settings["FILES_PREFIX"] = f"s3://{bucket}/{tasks_prefix(model)}"
+        settings["FILES_PREFIX"] = f"s3://{bucket}/{task_checkpoints_prefix(model)}"
         settings["FILES_BYTES"] = str(config.files_gb * 10**9)
     return settings

@@ -3,7 +3,9 @@
 `python -m cdk.publishing.check <model> <path>` calls `sagemaker_models.<model>.checkpoint.check(path)`, which
 
 - takes a `Path`, of the file or folder that the operator named,
-- returns what it found, a dict that JSON can hold, such as `{"data_set": "atr", "classes": 18}`, and
+- returns what it found, a dict that JSON can hold, such as `{"data_set": "atr", "classes": 18}`; `licences` among it
+  are told to the operator (`part`, `licence`, `commercial`, `instead`); of a task's checkpoint `task`, `sha256` and
+  `config` are needed; and
 - raises `sagemaker_models.serving.model.WeightsInvalid` with one sentence, if these are no weights of the model.
 """
 

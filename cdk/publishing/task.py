@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backlot.assets import task_checkpoint_key
-from cdk.checkpoints import tasks_prefix
+from backlot.assets import task_checkpoint_key, task_checkpoints_prefix
 from cdk.config import Stage
 from cdk.publishing.bucket import ModelBucket
 from cdk.publishing.errors import NotPublished
@@ -62,7 +61,7 @@ def publish_task(
             f"publish it within the model's own folder, or raise that"
         )
     bucket = find_bucket(stage)
-    prefix = f"{tasks_prefix(model)}{task}/{weights.sha256}/"
+    prefix = f"{task_checkpoints_prefix(model)}{task}/{weights.sha256}/"
     uploaded = bucket.upload(prefix, weights, say)
     (name,) = weights.files
     uri = f"s3://{bucket.name}/{prefix}{name}"
