@@ -48,6 +48,7 @@ def diagnose(stage: Stage, machine: Machine, find: Callable[[Stage], Account]) -
     lane = GpuLane.of(stage, Manifest.read())
     yield from deployment.programs(stage, machine, lane)
     yield from deployment.settings(stage)
+    yield from content.portraits(stage)
     yield from content.licences(stage)
     try:
         account = find(stage)

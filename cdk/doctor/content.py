@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from backlot.aws.secrets import variable
 from backlot.operations import catalogue
+from backlot.operations.identity_portrait import FLUX, OWN
+from backlot.providers.fal import Fal
 from backlot.providers.mask_assets import MaskAssets
 from cdk.checkpoints import MODEL_PREFIX, Checkpoints, weights_prefix
 from cdk.config import Stage
@@ -28,6 +30,8 @@ def secrets(stage: Stage, account: Account) -> Iterator[Finding]:
         match account.secret(name):
             case "set":
                 yield ok(f"{variable(provider)} is set")
+            case "empty" if provider == Fal.name and stage.portraits == OWN:
+                yield warning(f"{variable(provider)} is not set; requests that name the route fal fail", put)
             case "empty":
                 yield problem(f"{variable(provider)} is not set", put)
             case "missing":
@@ -51,6 +55,20 @@ def checkpoints(stage: Stage, account: Account) -> Iterator[Finding]:
                 f"cdk/checkpoints.json names a checkpoint of {model} that is not at s3://{bucket}/{prefix}",
                 f"make publish-model MODEL={model} STAGE={stage.name} WEIGHTS=…, or take it out of the file",
             )
+
+
+def portraits(stage: Stage) -> Iterator[Finding]:
+    """Look whether FLUX is published, if portraits are to be made by it."""
+    if stage.portraits != OWN:
+        return
+    published = Checkpoints.read().of(stage).get(FLUX)
+    publish = f"make publish-model MODEL={FLUX} STAGE={stage.name} WEIGHTS=…, or portraits='fal' in cdk/config.py"
+    if published is None:
+        yield problem(f"portraits are to be made by {FLUX}, which has no checkpoint: they are refused", publish)
+    elif not published.found.get("identity", True):
+        yield problem(f"portraits are to be made by {FLUX}, which was published without PuLID: they fail", publish)
+    else:
+        yield ok(f"portraits are made by {FLUX}")
 
 
 def licences(stage: Stage) -> Iterator[Finding]:

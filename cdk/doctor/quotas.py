@@ -121,7 +121,14 @@ def model_endpoints(stage: Stage, account: Account) -> Iterator[Finding]:
 
 
 def _refused_without(model: str) -> str:
-    names = [operation.name for operation in catalogue().values() if model in operation.models]
+    operations = catalogue().values()
+    names = [operation.name for operation in operations if model in operation.models]
+    names += [
+        f"{operation.name} with route {route}"
+        for operation in operations
+        for route, models in operation.models_by_route.items()
+        if model in models
+    ]
     return f"; refused as NOT_DEPLOYED: {', '.join(names)}" if names else ""
 
 

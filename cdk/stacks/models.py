@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from backlot.operations.identity_portrait import FLUX, OWN
 from cdk.checkpoints import Checkpoint
 from cdk.config import Stage
 from cdk.constructs.model_endpoint import AsyncEndpoint, endpoint_arn
@@ -59,6 +60,9 @@ class ModelsStack(CdkStack):
                 description="Models without an endpoint, see make publish-model",
             )
 
+        if stage.portraits == OWN and FLUX in self.closed:
+            said = f"portraits are to be made by {FLUX}, which is not published: they are refused as NOT_DEPLOYED"
+            Annotations.of(self).add_warning_v2("backlot:portraits", said)
         self._tell_restrictions(hosted)
 
     def _tell_restrictions(self, hosted: Mapping[str, Checkpoint]) -> None:

@@ -110,6 +110,30 @@ def test_operation_of_the_models_lane_names_models_that_every_stage_has(assembly
     assert operation.models or operation.lane is not Lane.MODEL
 
 
+@pytest.mark.parametrize(
+    ("portraits", "published", "warned"), [("own", False, True), ("own", True, False), ("fal", False, False)]
+)
+def test_synth_tells_that_portraits_would_be_refused(portraits, published, warned):
+    stage = stage_with(flux=ODD).model_copy(update={"portraits": portraits})
+    told = Annotations.from_stack(models_of(stage, checkpoints_of(stage) if published else Checkpoints({})))
+    look = told.has_warning if warned else told.has_no_warning
+    look("*", Match.string_like_regexp("portraits are to be made by flux"))
+
+
+def test_flux_reads_faces_where_they_lie_and_no_other_model_does(assembly):
+    readers = [name for name in assembly.stage.models if "faces/" in _read_by(assembly, name)]
+    assert readers == ([] if assembly.stage.emulated else ["flux"])
+
+
+def _read_by(assembly, model: str) -> str:
+    part = model.title().replace("-", "")
+    return assembly.actions_of(f"models/{part}Role").get("s3:GetObject", "")
+
+
+def test_stages_make_portraits_at_fal_unless_somebody_decides_otherwise(assembly):
+    assert assembly.functions()["serve_api"]["Environment"]["Variables"]["PORTRAIT_ROUTE"] == "fal"
+
+
 def test_name_of_an_unknown_models_endpoint_is_refused():
     with pytest.raises(KeyError, match="no-model"):
         models_of(DEV, Checkpoints({})).endpoint_name("no-model")

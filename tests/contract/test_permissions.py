@@ -57,6 +57,7 @@ def test_machine_may_send_work_and_record_and_nothing_else(assembly, operation):
     assert "TaskStore" in own["dynamodb:UpdateItem"]
     assert QUEUES[operation.lane] in own["sqs:SendMessage"]
     assert ("GpuTasksQueue" in own["sqs:SendMessage"]) is (operation.lane is Lane.GPU)
+    assert ("ModelTasksQueue" in own["sqs:SendMessage"]) is (Lane.MODEL in operation.lanes)
 
 
 def test_worker_may_do_what_it_does_and_nothing_else(assembly):

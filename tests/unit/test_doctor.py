@@ -236,6 +236,12 @@ def test_providers_key_is_told_with_the_command_that_sets_it(state, level, do):
     assert len(findings) == len(content.providers(DEV))
 
 
+def test_key_of_fal_is_no_problem_of_a_stage_that_makes_portraits_itself():
+    stage = DEV.model_copy(update={"portraits": "own"})
+    finding = the_one(about("FAL_KEY", content.secrets(stage, Memory(secrets={"backlot/dev/fal": "empty"}))))
+    assert (finding.level, "route fal fail" in finding.what) == (Level.WARNING, True)
+
+
 def test_secret_of_the_mask_service_is_looked_for_where_masks_are_delivered():
     delivers = DEV.model_copy(update={"mask_assets_url": "https://masks.example"})
     assert set(content.providers(delivers)) - set(content.providers(DEV)) == {"mask-assets"}
@@ -394,8 +400,27 @@ def test_licences_of_published_models_that_forbid_commercial_use_are_told(monkey
     assert finding in list(diagnose(DEV, MACHINE, lambda _: Memory()))
 
 
-def test_model_that_no_operation_depends_on_closes_none():
-    assert the_one(about("flux", quotas.model_endpoints(DEV, Memory()))).what.endswith("and so no endpoint")
+def test_model_that_one_route_depends_on_closes_that_route():
+    finding = the_one(about("flux", quotas.model_endpoints(DEV, Memory())))
+    assert finding.what.endswith("no endpoint; refused as NOT_DEPLOYED: identity-portrait with route own")
+
+
+@pytest.mark.parametrize(
+    ("published", "found", "level", "said"),
+    [
+        (False, {}, Level.PROBLEM, "no checkpoint: they are refused"),
+        (True, {"variant": "dev", "identity": False}, Level.PROBLEM, "without PuLID: they fail"),
+        (True, {"variant": "dev", "identity": True}, Level.OK, "portraits are made by flux"),
+    ],
+)
+def test_stage_that_makes_portraits_itself_needs_flux_with_pulid(monkeypatch, published, found, level, said):
+    checkpoint = Checkpoint(sha256=SHA256, published_at=datetime(2026, 11, 21, tzinfo=UTC), found=found)
+    checkpoints = {"dev": {"flux": checkpoint} if published else {}}
+    monkeypatch.setattr(Checkpoints, "read", classmethod(lambda cls: cls(checkpoints)))
+    finding = the_one(content.portraits(DEV.model_copy(update={"portraits": "own"})))
+    assert finding.level is level
+    assert said in finding.what
+    assert list(content.portraits(DEV)) == []
 
 
 def test_every_published_endpoint_is_held_against_the_quotas_of_its_own_instances(publish):
