@@ -19,8 +19,9 @@ Scene = Generator[Shot, Report, None]
 #: What the examples call a picture that only another operation can make.
 MASKED = "masked.png"
 
-#: Centre and radii of the patch on the astronaut's chest, and of a free place on the admiral's jacket, pixels.
-PATCH, SHOULDER = ((171, 385), (44, 46)), ((424, 436), (48, 50))
+#: Centre and radii of the patch on the astronaut's chest, with a rim and without, and of a free place on the admiral's
+#: jacket, pixels.
+PATCH, PATCH_ALONE, SHOULDER = ((171, 385), (44, 46)), ((171, 385), (37, 39)), ((424, 436), (44, 46))
 
 #: Points on the astronaut's suit and hair.
 SUIT, HAIR = (260, 410), (225, 60)
@@ -90,13 +91,15 @@ def _masked(client: Client) -> Generator[Shot, Report, str]:
 def _masked_edit(client: Client) -> Scene:
     """Take an object out, put it elsewhere, and correct the light of a picture."""
     astronaut, admiral = pictures.portrait(ASTRONAUT), pictures.portrait(ADMIRAL)
-    patch, shoulder = pictures.ellipse(astronaut, *PATCH), pictures.ellipse(admiral, *SHOULDER)
+    patch, alone = pictures.ellipse(astronaut, *PATCH), pictures.ellipse(astronaut, *PATCH_ALONE)
+    shoulder = pictures.ellipse(admiral, *SHOULDER)
     bulb = pictures.tinted(admiral)
     url = {
         name: client.upload(f"{name}.png", pictures.png(pixels))
         for name, pixels in {
             "astronaut": astronaut,
             "patch": patch,
+            "alone": alone,
             "admiral": admiral,
             "shoulder": shoulder,
             "bulb": bulb,
@@ -117,13 +120,13 @@ def _masked_edit(client: Client) -> Scene:
             "image_url": url["admiral"],
             "mask_url": url["shoulder"],
             "reference_url": url["astronaut"],
-            "reference_mask_url": url["patch"],
+            "reference_mask_url": url["alone"],
             "prompt": "a round mission patch on the jacket",
             "keep_outside": True,
             "seed": 1,
         },
         "insertion: the patch on another jacket",
-        [_cell("before", admiral), _cell("mask", shoulder), _cell("reference", astronaut), _cell("its mask", patch)],
+        [_cell("before", admiral), _cell("mask", shoulder), _cell("reference", astronaut), _cell("its mask", alone)],
         name="masked-edit-insertion",
         slow="qwen-edit",
     )
