@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from local.deployment import MASK_SECRET, REAL_PROVIDERS, STAND_IN_KEYS, Outputs, deploy
 from local.emulator import emulator, is_current, start_emulator
 from local.environment import real_key
-from local.gpu_lane import await_gpu_worker, gpu_worker, start_gpu_worker
-from local.models import STAND_INS, await_model_server, connect_endpoint, model_server, start_model_server
+from local.gpu_lane import await_gpu_worker, start_gpu_worker
+from local.models import STAND_INS, await_model_server, connect_endpoint, start_model_server
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
 
@@ -58,11 +58,12 @@ def up(place: Place, say: Callable[[str], None] = lambda _: None, *, faults: str
 
 
 def down(place: Place) -> None:
-    """Stop everything and remove what belonged to it."""
-    asking = [front_door(place), gpu_worker(place), *(model_server(place, name) for name in STAND_INS)]
+    """Stop everything, whatever checkout has started it, and remove what belonged to it."""
+    asked = [stand_ins(place), emulator(place)]
+    asking = {file.stem for file in place.run.glob("*.pid")} - {process.name for process in asked}
     # A worker that ends hands its work back, to those that are asked.
-    for together in (asking, [stand_ins(place), emulator(place)]):
-        with ThreadPoolExecutor(len(together)) as threads:
+    for together in ([Background(place, name) for name in sorted(asking)], asked):
+        with ThreadPoolExecutor(max(1, len(together))) as threads:
             list(threads.map(Background.stop, together))
     # The emulator leaves an unpacked layer behind for every process of a function that it has started.
     shutil.rmtree(place.run)

@@ -93,8 +93,7 @@ def test_server_with_a_corrupt_checkpoint_says_why_and_jobs_wait_for_a_good_one(
         task_id = ask(studio, astronaut)
         with pytest.raises(NotStarted, match="cannot load its model") as refused:
             await_model_server(studio.place, MODEL)
-        until(lambda: not model_server(studio.place, MODEL).is_running, "the server's end")
-    assert str(tmp_path) in str(refused.value) or "pth" in str(refused.value)
+    assert "cannot be read as a checkpoint" in str(refused.value)
     assert studio.read(task_id)["status"] in ("pending", "processing")
     start_model_server(studio.place, MODEL)
 
