@@ -11,6 +11,10 @@ from backlot.errors import ImageNotFetched, ImageTooLarge
 _MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
 
 
+#: So many objects S3 deletes by one call.
+_DELETED_AT_ONCE = 1000
+
+
 class Bucket:
     """One bucket.
 
@@ -64,6 +68,17 @@ class Bucket:
                 self._client.delete_objects(Bucket=self._name, Delete={"Objects": old, "Quiet": True})
             deleted += len(old)
         return deleted
+
+    def listed(self, prefix: str) -> list[tuple[str, int]]:
+        """Return keys and sizes in bytes of the objects below a prefix, in the order of the keys."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name, Prefix=prefix)
+        return [(each["Key"], each["Size"]) for page in pages for each in page.get("Contents", [])]
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects, whether they are there or not."""
+        for first in range(0, len(keys), _DELETED_AT_ONCE):
+            batch = [{"Key": key} for key in keys[first : first + _DELETED_AT_ONCE]]
+            self._client.delete_objects(Bucket=self._name, Delete={"Objects": batch, "Quiet": True})
 
     def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
         """Write an object."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-#: How long a form can be used, seconds.
-FORM_LIFE_S = 900
+#: How long a form can be used, seconds, and a link.
+FORM_LIFE_S, LINK_LIFE_S = 900, 300
 
 
 class Uploads:
@@ -40,6 +40,12 @@ class Uploads:
             ExpiresIn=FORM_LIFE_S,
         )
         return form
+
+    def link(self, key: str) -> str:
+        """Return a URL that reads an object for `LINK_LIFE_S`."""
+        wanted = {"Bucket": self._bucket, "Key": key}
+        url: str = self._forms.generate_presigned_url("get_object", Params=wanted, ExpiresIn=LINK_LIFE_S)
+        return url
 
     def put(self, key: str, body: bytes, *, content_type: str) -> None:
         """Write an image that came with a request."""
