@@ -1,7 +1,7 @@
 """What SageMaker tells of models of our own: kept once, and the step that waits for it goes on with it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,6 +61,13 @@ class Runner(Protocol):
         """Do a work item, or repeat the answer that it got before."""
 
 
+class Notes(Protocol):
+    """Remembers what models say of themselves."""
+
+    def note(self, location: str | None, answer: Mapping[str, Any] | None) -> None:
+        """Note what an answer at a location says of its model."""
+
+
 class StillHeld(Exception):
     """Another function holds the step for too long; the sweep finds it."""
 
@@ -74,6 +81,7 @@ class ModelResults:
         models: reads what models answered.
         runner: goes on with steps.
         clock: Unix time in milliseconds.
+        notes: remembers what models say of themselves.
         sleep: waits, seconds.
     """
 
@@ -81,6 +89,7 @@ class ModelResults:
     models: Answers
     runner: Runner
     clock: Clock
+    notes: Notes
     sleep: Callable[[float], None] = time.sleep
 
     def receive(self, told: Notification, *, receipt: str, lease_ms: int) -> Outcome | None:
@@ -108,7 +117,9 @@ class ModelResults:
             answer=answer,
             now_ms=self.clock(),
         )
-        return None if adopted is None else self._go_on(adopted.item, receipt, lease_ms)
+        outcome = None if adopted is None else self._go_on(adopted.item, receipt, lease_ms)
+        self.notes.note(told.output_location, answer)
+        return outcome
 
     def _answer(self, told: Notification, origin: Origin) -> dict[str, Any] | None:
         if told.output_location is not None:

@@ -15,7 +15,10 @@ from aws_lambda_powertools.utilities.data_classes import SNSEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
+from backlot.aws.clients import client
 from backlot.aws.deliveries import LEASE_MARGIN_S
+from backlot.aws.dynamodb import Table
+from backlot.aws.model_states import ModelStates
 from backlot.clock import now_ms
 from backlot.model_lane import compose
 from backlot.model_results import ModelResults, Notification
@@ -27,8 +30,12 @@ tracer = Tracer()
 
 @cache
 def _deps() -> ModelResults:
-    runner, sagemaker, ledger = compose(Settings.from_environment())
-    return ModelResults(steps=ledger, models=sagemaker, runner=runner, clock=now_ms)
+    settings = Settings.from_environment()
+    runner, sagemaker, ledger = compose(settings)
+    once = Table(client("dynamodb"), settings.idempotency_table, "id")
+    endpoints = {model: endpoint.name for model, endpoint in settings.model_endpoints.items()}
+    states = ModelStates(once, endpoints, now_ms)
+    return ModelResults(steps=ledger, models=sagemaker, runner=runner, clock=now_ms, notes=states)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from backlot.aws.model_states import ModelState
 from backlot.errors import ImageNotFetched, ImageTooLarge, ProviderRefused
 from backlot.steps import WorkItem
 from backlot.tasks import OPEN, Delivery, Status, Task, TaskCursor
@@ -208,6 +209,13 @@ class Objects:
     def put(self, key: str, body: bytes, *, content_type: str, cache_control: str) -> None:
         self.kept[key], self.types[key] = body, content_type
 
+    def listed(self, prefix: str) -> list[tuple[str, int]]:
+        return [(key, len(self.kept[key])) for key in sorted(self.kept) if key.startswith(prefix)]
+
+    def delete(self, keys: list[str]) -> None:
+        for key in keys:
+            self.kept.pop(key, None)
+
     def upload(self, key: str, path: Path, *, content_type: str, cache_control: str) -> None:
         self.put(key, path.read_bytes(), content_type=content_type, cache_control=cache_control)
 
@@ -225,6 +233,20 @@ class KnownPictures:
 
     def key_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
         return self.kept.get((owner, image_id))
+
+
+@dataclass
+class ModelNotes:
+    """What models last said of themselves."""
+
+    kept: dict[str, ModelState] = field(default_factory=dict)
+    noted: list[tuple[str | None, Any]] = field(default_factory=list)
+
+    def note(self, location: str | None, answer: Any) -> None:
+        self.noted.append((location, answer))
+
+    def of(self, model: str) -> ModelState | None:
+        return self.kept.get(model)
 
 
 @dataclass
@@ -250,6 +272,9 @@ class Uploads:
     def form(self, key: str, *, content_type: str, size_bytes: int) -> dict[str, Any]:
         fields = {"key": key, "Content-Type": content_type, "size": str(size_bytes)}
         return {"url": "https://assets.s3.example/", "fields": fields}
+
+    def link(self, key: str) -> str:
+        return f"https://assets.s3.example/{key}?X-Amz-Signature=1"
 
     def put(self, key: str, body: bytes, *, content_type: str) -> None:
         self.kept[key] = body

@@ -8,7 +8,7 @@ from backlot.image_urls import ImageUrlPolicy
 from backlot.model_lane import NoKeys, Parked
 from backlot.model_results import ModelResults, Notification
 from backlot.steps import JobPolicy, StepDeps, StepRunner, WorkItem
-from tests.unit.fakes import Clock, Hosts, Objects, Pacing, Tasks, Tokens
+from tests.unit.fakes import Clock, Hosts, ModelNotes, Objects, Pacing, Tasks, Tokens
 from tests.unit.ledger import Ledger
 from tests.unit.work import CDN, LEASE_MS, a_task
 
@@ -49,8 +49,14 @@ class ModelLane:
         )
         policy = JobPolicy(request_key, first_look_ms=1000, limit_ms=ENDPOINT.limit_s * 1000)
         self.runner = StepRunner(self.tasks, self.ledger, self.tokens, Parked(), Pacing(), policy, deps, clock)
+        self.notes = ModelNotes()
         self.results = ModelResults(
-            self.ledger, self.models, self.runner, clock, sleep=lambda seconds: clock.advance(seconds=seconds)
+            self.ledger,
+            self.models,
+            self.runner,
+            clock,
+            self.notes,
+            sleep=lambda seconds: clock.advance(seconds=seconds),
         )
 
     def bring(self, item: WorkItem, receipt: str = "delivery 1"):
