@@ -121,7 +121,7 @@ class RequestTooLarge(CallerError):
     """A request's body is larger than a function can be given."""
 
     sentence = "The request has {size_bytes} bytes, {limit_bytes} are allowed"
-    remedy = "Send URLs of images instead of images."
+    remedy = "Upload the images, see POST /api/v1/uploads, and send their image_url instead."
 
 
 class TaskNotFound(CallerError):

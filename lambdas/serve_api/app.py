@@ -9,8 +9,9 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from backlot.errors import BacklotError, Unexpected
 from backlot.views import ErrorDetail
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.http_requests import BadRequest
+from lambdas.serve_api.http_requests import BadRequest, OldRefusal
 from lambdas.serve_api.http_status import http_status
+from lambdas.serve_api.routes.edits import edits_router, held_router
 from lambdas.serve_api.routes.generate import generate_router
 from lambdas.serve_api.routes.image_utils import image_utils_router
 from lambdas.serve_api.routes.mask_component import mask_component_router
@@ -29,6 +30,8 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     app.include_router(tasks_router(deps))
     app.include_router(uploads_router(deps))
     app.include_router(generate_router(deps))
+    app.include_router(edits_router(deps))
+    app.include_router(held_router(deps))
     app.include_router(mask_component_router(deps))
     app.include_router(smart_mask_router(deps))
     app.include_router(image_utils_router(deps))
@@ -38,6 +41,10 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     @app.exception_handler(BadRequest)
     def bad_request(error: BadRequest) -> Response[Any]:
         return _json(422, {"detail": error.problems})
+
+    @app.exception_handler(OldRefusal)
+    def refused_as_before(error: OldRefusal) -> Response[Any]:
+        return _json(error.status, {"detail": error.detail})
 
     @app.exception_handler(BacklotError)
     def refused(error: BacklotError) -> Response[Any]:

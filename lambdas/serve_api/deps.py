@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from backlot.aws.clients import ClientWhenNeeded, client, s3_client
 from backlot.aws.cloudwatch import OperationMetrics
 from backlot.aws.counters import Counters
+from backlot.aws.debug_sessions import DebugSessions
 from backlot.aws.dynamodb import Table
 from backlot.aws.face_memory import DynamoFaceMemory
 from backlot.aws.gpu_fleet import GpuFleet
 from backlot.aws.known_images import KnownImages
 from backlot.aws.model_fleet import ModelFleet
+from backlot.aws.model_states import ModelStates
 from backlot.aws.model_watch import ModelProgress
 from backlot.aws.s3 import Bucket
 from backlot.aws.secrets import ProviderKeyStatus, WebhookSecret
@@ -48,6 +50,8 @@ class Deps:
         webhooks: the secret from which signing keys of webhooks are made.
         counters: how many tasks were completed.
         fleets: by model of our own, its instances.
+        model_states: what the models last said of themselves.
+        debug_sessions: what tasks have kept of their work.
         gpus: the hosts of the GPU lane.
         progress: how far their tasks are.
         model_progress: how far tasks of models of our own are.
@@ -68,6 +72,8 @@ class Deps:
     webhooks: WebhookSecret
     counters: Counters
     fleets: Mapping[str, ModelFleet]
+    model_states: ModelStates
+    debug_sessions: DebugSessions
     gpus: GpuFleet
     progress: TaskProgress
     model_progress: ModelProgress
@@ -108,6 +114,8 @@ def compose(settings: Settings) -> Deps:
         webhooks=WebhookSecret(secrets, settings.webhook_secret),
         counters=Counters(once),
         fleets={name: ModelFleet(sagemaker, endpoint) for name, endpoint in settings.model_endpoints.items()},
+        model_states=ModelStates(once, settings.model_endpoints, now_ms),
+        debug_sessions=DebugSessions(bucket),
         gpus=GpuFleet(once),
         progress=TaskProgress(once),
         model_progress=ModelProgress(bucket, settings.model_endpoints),

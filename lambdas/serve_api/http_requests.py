@@ -51,6 +51,20 @@ class BadRequest(Exception):
         super().__init__("bad request")
 
 
+class OldRefusal(Exception):
+    """A refusal in the words of a replaced server, which its clients compare.
+
+    Args:
+        status: HTTP status.
+        detail: the words.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status = status
+        self.detail = detail
+        super().__init__(detail)
+
+
 def owner(event: APIGatewayProxyEvent) -> str:
     """Return the id of the API key with which the gateway let the request in.
 
@@ -134,6 +148,16 @@ def asked_wait_s(event: APIGatewayProxyEvent) -> float:
         message = f"Input should be a number of seconds; answers are held for {MAX_WAIT_S:.0f} at most"
         raise BadRequest(problem("float_parsing", ["query", "wait"], message, query))
     return min(float(query), MAX_WAIT_S)
+
+
+def asked_hold_s(event: APIGatewayProxyEvent) -> float:
+    """Return how long an answer may be held that is held without being asked to: `MAX_WAIT_S`, or what is asked for.
+
+    Raises:
+        BadRequest: `?wait=` is no number of seconds.
+    """
+    is_asked = "wait" in (event.query_string_parameters or {}) or _PREFER_WAIT.search(event.headers.get("Prefer") or "")
+    return asked_wait_s(event) if is_asked else MAX_WAIT_S
 
 
 def task_query(event: APIGatewayProxyEvent) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+from backlot.aws.debug_sessions import DebugSessions
 from backlot.aws.model_fleet import FleetState
 from backlot.aws.model_watch import ModelProgress
 from backlot.image_urls import ImageUrlPolicy
@@ -27,6 +29,7 @@ from tests.unit.fakes import (
     Faces,
     Gpus,
     KnownPictures,
+    ModelNotes,
     Objects,
     ProviderKeys,
     Sent,
@@ -58,9 +61,12 @@ ENVIRONMENT = {
     "NODE_CLASSES": '["LoadImage", "ImageScale", "ImageInvert", "ImageBlend", "SaveImage", "KSampler"]',
     "PORTRAIT_ROUTE": "fal",
     "DELIVERS_MASKS": "true",
-    "MODEL_ENDPOINTS": '{"schp": "backlot-dev-schp", "qwen-edit": "backlot-dev-qwen-edit"}',
+    "MODEL_ENDPOINTS": json.dumps({name: f"backlot-dev-{name}" for name in ("schp", "segment", "qwen-edit")}),
     "MODEL_CONCURRENCY": "4",
 }
+
+#: The routes' loggers are children of the handler's.
+Logger()
 
 #: What Lambda hands to a function beside its event.
 CONTEXT = SimpleNamespace(
@@ -130,6 +136,7 @@ class Api:
     queue: Sent = field(default_factory=Sent)
     counters: Counts = field(default_factory=Counts)
     fleet: FleetState = field(default_factory=lambda: FleetState(True, instances=2, created_s=NOW_MS // 1000 - 500))
+    model_states: ModelNotes = field(default_factory=ModelNotes)
     gpus: Gpus = field(default_factory=Gpus)
     progress: Progress | None = None
     closed_lanes: str = ""
@@ -167,7 +174,9 @@ class Api:
                 known_images=self.known_images,
                 queue=self.queue,
                 counters=self.counters,
-                fleets={"schp": SimpleNamespace(state=lambda: self.fleet)},
+                fleets=dict.fromkeys(settings.model_endpoints, SimpleNamespace(state=lambda: self.fleet)),
+                model_states=self.model_states,
+                debug_sessions=DebugSessions(self.objects),
                 gpus=self.gpus,
                 progress=SimpleNamespace(of=lambda _: self.progress),
                 model_progress=ModelProgress(self.objects, settings.model_endpoints),

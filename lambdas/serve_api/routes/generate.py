@@ -13,6 +13,7 @@ from backlot.operations.identity_portrait import IdentityPortraitRequest
 from backlot.views import View
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.editor import Editor
 from lambdas.serve_api.http_requests import MAX_WAIT_S, BadRequest
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
 from lambdas.serve_api.routes.tasks import check_room, owned_task, wait_for_end
@@ -23,12 +24,20 @@ OPERATION = "identity-portrait"
 def generate_router(deps: Deps) -> APIGatewayRouter:
     """Return the routes."""
     router = APIGatewayRouter()
+    editor = Editor(deps, router)
 
     @router.post("/api/generate")
     def generate() -> Response[Any]:
-        if _is_identity_lens(http_requests.json_object(router.current_event)):
-            return _answer(200, _portrait(deps, router.current_event))
-        raise BadRequest(http_requests.problem("missing", ["body", "identity_packet"], "Field required", None))
+        event = router.current_event
+        body = http_requests.json_object(event)
+        # IdentityLens sends a packet; clients of the ArtMancer server send an input picture.
+        if "identity_packet" in body:
+            return _answer(200, _portrait(deps, event))
+        if "input_image" in body:
+            task, ignored = editor.submit(is_async=False)
+            return editor.answered(task, ignored, hold_s=http_requests.asked_hold_s(event), place="generate/held/")
+        message = "Field required: identity_packet (for a portrait) or input_image (for a masked edit)"
+        raise BadRequest(http_requests.problem("missing", ["body"], message, None))
 
     @router.get("/api/status/<task_id>")
     def status(task_id: str) -> Response[Any]:
@@ -41,11 +50,6 @@ def generate_router(deps: Deps) -> APIGatewayRouter:
         return Response(501, content_type="application/json", body=body)
 
     return router
-
-
-def _is_identity_lens(body: dict[str, Any]) -> bool:
-    """Tell whose request it is: IdentityLens sends a packet, the other server's clients an input picture."""
-    return "identity_packet" in body
 
 
 def _portrait(deps: Deps, event: APIGatewayProxyEvent) -> GenerateAnswer:

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.errors import NotDeployed, QueueFull, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
-from backlot.operations import Lane, Operation, operation_named
+from backlot.operations import Lane, Operation, OperationRequest, operation_named
 from backlot.submission import Submission
 from backlot.tasks import Task, is_task_id
 from backlot.views import JobView, SubmittedJob, SubmittedTask, TaskPage, TaskView, View
@@ -98,21 +98,42 @@ def _submit(router: APIGatewayRouter, deps: Deps, name: str) -> tuple[Submission
     wait_s = http_requests.asked_wait_s(event)
     inline = InlineImages(deps.settings.bucket)
     request = http_requests.parse_body(event, operation.request, replace(deps.request_context, inline=inline))
+    key = http_requests.idempotency_key(event)
+    owner = http_requests.owner(event)
+    return submit_checked(deps, operation, request, inline, owner=owner, idempotency_key=key), wait_s
+
+
+def submit_checked(
+    deps: Deps,
+    operation: Operation,
+    request: OperationRequest,
+    inline: InlineImages,
+    *,
+    owner: str,
+    idempotency_key: str | None,
+) -> Submission:
+    """Take a checked request in.
+
+    Args:
+        inline: the pictures that came with it.
+        owner: id of the API key.
+        idempotency_key: the client's name for the request, if it gave one.
+
+    Raises:
+        NotDeployed: the stage has no machines for it.
+        QueueFull: as many tasks wait or run as the stage takes.
+        IdempotencyKeyReused: the key was used with another request.
+    """
     check_room(deps, operation, getattr(request, "route", None))
     for key, (content_type, data) in inline.found.items():
         deps.uploads.put(key, data, content_type=content_type)
-    submission = deps.submissions.submit(
-        operation,
-        request,
-        owner=http_requests.owner(event),
-        idempotency_key=http_requests.idempotency_key(event),
-    )
+    submission = deps.submissions.submit(operation, request, owner=owner, idempotency_key=idempotency_key)
     if submission.is_new:
         deps.metrics.accepted(operation.name)
     if not submission.is_started:
         logger.warning("the execution will be started by the sweep")
     logger.append_keys(task_id=submission.task.task_id, operation=operation.name)
-    return submission, wait_s
+    return submission
 
 
 def check_room(deps: Deps, operation: Operation, route: str | None = None) -> None:
