@@ -124,6 +124,11 @@ class AssetStore(Construct):
         """Let a function write objects below the prefixes."""
         self._grant(role, "s3:PutObject", prefixes)
 
+    def grant_write_objects(self, role: iam.Role, *keys: str) -> None:
+        """Let a function write the objects that are named."""
+        arns = [f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}/{key}" for key in keys]
+        role.add_to_policy(iam.PolicyStatement(actions=["s3:PutObject"], resources=arns))
+
     def grant_abort(self, role: iam.Role, *prefixes: str) -> None:
         """Let a function give up objects that it began to write in parts."""
         self._grant(role, "s3:AbortMultipartUpload", prefixes)
@@ -140,7 +145,7 @@ class AssetStore(Construct):
             iam.PolicyStatement(
                 actions=["s3:ListBucket"],
                 resources=[f"arn:{Aws.PARTITION}:s3:::{self._bucket_name}"],
-                conditions={"StringEquals": {"s3:prefix": prefix}},
+                conditions={"StringLike": {"s3:prefix": f"{prefix}*"}},
             )
         )
         self._grant(role, "s3:DeleteObject", (prefix,))

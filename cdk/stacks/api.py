@@ -8,7 +8,14 @@ from aws_cdk import Stack as CdkStack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from backlot.assets import CUT_OUT_PREFIX, FACE_PREFIX, SMART_MASK_PREFIX, UPLOAD_PREFIX
+from backlot.assets import (
+    CUT_OUT_PREFIX,
+    DEBUG_PREFIX,
+    FACE_PREFIX,
+    MASKED_EDIT_PREFIX,
+    SMART_MASK_PREFIX,
+    UPLOAD_PREFIX,
+)
 from backlot.aws.model_watch import FOLLOWED, progress_prefix
 from backlot.aws.task_store import OWNER_INDEX, STATUS_INDEX
 from backlot.operations import Lane, catalogue
@@ -21,6 +28,7 @@ from cdk.constructs.model_endpoint import endpoint_arn
 from cdk.constructs.public_url import PublicUrl
 from cdk.constructs.python_function import PythonFunction
 from cdk.constructs.rest_api import StudioApi
+from cdk.model_environment import release_key
 from cdk.names import endpoint_name
 from cdk.stacks.storage import StorageStack
 from cdk.stacks.work import WorkStack
@@ -115,7 +123,13 @@ class ApiStack(CdkStack):
         tables.grant(tables.idempotency, serve_api.role, "GetItem", "UpdateItem")
         storage.assets.grant_write(serve_api.role, UPLOAD_PREFIX)
         # Older clients want pictures in the answer.
-        storage.assets.grant_read_below(serve_api.role, SMART_MASK_PREFIX, CUT_OUT_PREFIX)
+        storage.assets.grant_read_below(
+            serve_api.role, SMART_MASK_PREFIX, CUT_OUT_PREFIX, MASKED_EDIT_PREFIX, DEBUG_PREFIX
+        )
+        # Sessions are listed and deleted by their owners, and packed for them.
+        storage.assets.grant_sweep(serve_api.role, DEBUG_PREFIX)
+        storage.assets.grant_write(serve_api.role, DEBUG_PREFIX)
+        storage.assets.grant_write_objects(serve_api.role, *(release_key(stage, model) for model in stage.models))
         followed = sorted(FOLLOWED & set(stage.models))
         if followed:
             progress = (progress_prefix(endpoint_name(stage, model)) for model in followed)

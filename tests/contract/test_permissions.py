@@ -85,21 +85,36 @@ def test_api_may_not_read_keys_or_pictures_but_those_that_it_answers_with(assemb
     granted = assembly.actions_of("/ServeApiRole")
     readable = re.findall(r":secret:([^\"]+)", granted["secretsmanager:GetSecretValue"])
     assert readable == [f"backlot/{assembly.stage.name}/webhooks-??????"]
-    assert {action for action in granted if action.startswith("s3:")} == {"s3:PutObject", "s3:GetObject"}
     assert below(granted["s3:GetObject"]) == {
         "images/smart_masks/",
         "images/cut_outs/",
+        "images/masked_edits/",
+        "debug/",
         # How far models are, and nothing else of theirs.
         f"model-results/backlot-{assembly.stage.name}-flux/progress/",
         f"model-results/backlot-{assembly.stage.name}-qwen-edit/progress/",
     }
 
 
-def test_api_may_write_uploads_and_faces_only(assembly):
+def test_api_may_list_and_delete_debug_sessions_and_nothing_else(assembly):
+    granted = assembly.actions_of("/ServeApiRole")
+    known = {"s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"}
+    assert {action for action in granted if action.startswith("s3:")} == known
+    assert below(granted["s3:DeleteObject"]) == {"debug/"}
+    listed = [
+        statement["Condition"]
+        for name, policy in assembly.resources("AWS::IAM::Policy").items()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "/ServeApiRole" in name and statement["Action"] == "s3:ListBucket"
+    ]
+    assert listed == [{"StringLike": {"s3:prefix": "debug/*"}}]
+
+
+def test_api_may_write_uploads_faces_archives_of_sessions_and_the_objects_that_release_memory(assembly):
     granted = assembly.actions_of("/ServeApiRole")["s3:PutObject"]
-    assert granted.count("/*") == 2
-    assert "/uploads/*" in granted
-    assert "/faces/*" in granted
+    assert below(granted) == {"uploads/", "faces/", "debug/"}
+    released = set(re.findall(r"/model-requests/([\w-]+)/release\"", granted))
+    assert released == {f"backlot-{assembly.stage.name}-{model}" for model in assembly.stage.models}
 
 
 def test_functions_of_the_models_lane_may_ask_and_keep_what_tasks_are_told_to(assembly):
