@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
 from multidict import CIMultiDict
 
 #: Paths that are the API's; everything else is the CDN's.
-API_PATHS = ("/api/", "/webhooks/", "/process", "/stats", "/health", "/openapi.json", "/docs")
+API_PATHS = ("/api/", "/webhooks/", "/process", "/stats", "/health", "/ping", "/openapi.json", "/docs")
 
 #: Headers that speak of one connection and are not handed on (RFC 9110, section 7.6.1), and those set anew.
 _HOP_BY_HOP = {

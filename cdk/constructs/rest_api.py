@@ -14,7 +14,7 @@ from cdk.config import Stage
 from cdk.constructs.acknowledged import accept
 
 #: Routes that need no key.
-OPEN_ROUTES = ("health", "openapi.json", "docs")
+OPEN_ROUTES = ("health", "ping", "openapi.json", "docs", "api", "api/health", "api/system/health")
 
 #: What the gateway says itself: response type, status, public code, sentence, remedy, whether to retry.
 _GATEWAY_ANSWERS = (
@@ -29,8 +29,8 @@ _GATEWAY_ANSWERS = (
     ("THROTTLED", "429", "THROTTLED", "The API key sends too many requests", "Send fewer requests a second.", True),
     ("QUOTA_EXCEEDED", "429", "QUOTA_EXCEEDED", "The API key has used up its quota",
      "Wait for the next day, or ask the operator for another usage plan.", False),
-    ("REQUEST_TOO_LARGE", "413", "REQUEST_TOO_LARGE", "The request has more than 10 MB",
-     "Send URLs of images instead of images.", False),
+    ("REQUEST_TOO_LARGE", "413", "REQUEST_TOO_LARGE", "The request is too large",
+     "Upload the images, see POST /api/v1/uploads, and send their image_url instead.", False),
     ("INTEGRATION_TIMEOUT", "504", "TIMED_OUT", "The API did not answer in time", "Send the request again.", True),
     ("INTEGRATION_FAILURE", "504", "UNAVAILABLE", "The API is unavailable", "Send the request again.", True),
 )  # fmt: skip
@@ -50,10 +50,10 @@ class StudioApi(Construct):
         self.api = self._rest_api()
         integration = apigateway.LambdaIntegration(target, proxy=True, timeout=Duration.seconds(29))
         for route in OPEN_ROUTES:
-            self._route(self.api.root.add_resource(route), integration, ["GET"], api_key_required=False)
+            self._route(self.api.root.resource_for_path(route), integration, ["GET"], api_key_required=False)
         self._route(self.api.root.add_resource("process"), integration, ["POST"], api_key_required=True)
         self._route(self.api.root.add_resource("stats"), integration, ["GET"], api_key_required=True)
-        everything = self.api.root.add_resource("api").add_resource("{proxy+}")
+        everything = self.api.root.resource_for_path("api/{proxy+}")
         self._route(everything, integration, ["GET", "POST", "DELETE"], api_key_required=True)
         self._answers()
         self.key_ids = self._keys()

@@ -15,6 +15,7 @@ from lambdas.serve_api.routes.debug import debug_router
 from lambdas.serve_api.routes.edits import edits_router, held_router
 from lambdas.serve_api.routes.generate import generate_router
 from lambdas.serve_api.routes.image_utils import image_utils_router
+from lambdas.serve_api.routes.machines import machines_router
 from lambdas.serve_api.routes.mask_component import mask_component_router
 from lambdas.serve_api.routes.service import service_router
 from lambdas.serve_api.routes.smart_mask import smart_mask_router
@@ -34,6 +35,7 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     app.include_router(edits_router(deps))
     app.include_router(held_router(deps))
     app.include_router(debug_router(deps))
+    app.include_router(machines_router(deps))
     app.include_router(mask_component_router(deps))
     app.include_router(smart_mask_router(deps))
     app.include_router(image_utils_router(deps))

@@ -45,13 +45,6 @@ def service_router(deps: Deps) -> APIGatewayRouter:
         body = SigningSecret(secret=written(secret)).model_dump()
         return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
 
-    @router.post("/api/clear-cache")
-    def clear_cache() -> Response[Any]:
-        http_requests.owner(router.current_event)
-        deps.gpus.clear_caches(deps.clock())
-        body = {"success": True, "message": "Cache cleared"}
-        return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
-
     @router.get("/openapi.json")
     def openapi() -> Response[str]:
         return Response(200, content_type="application/json", body=_openapi())
