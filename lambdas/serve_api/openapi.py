@@ -28,9 +28,20 @@ from backlot.views import (
     UploadForm,
     ValidationAnswer,
 )
-from lambdas.serve_api import openapi_images
+from lambdas.serve_api import openapi_artmancer, openapi_images
+from lambdas.serve_api.artmancer_requests import GenerationRequest
+from lambdas.serve_api.artmancer_views import EditAnswer
 from lambdas.serve_api.http_requests import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
+from lambdas.serve_api.openapi_parts import (
+    answered,
+    forbidden,
+    read_responses,
+    ref,
+    task_id,
+    throttled,
+    unprocessable,
+)
 from lambdas.serve_api.routes.uploads import UploadRequest
 
 #: What `POST /api/generate` makes.
@@ -57,6 +68,7 @@ _VIEWS: tuple[type[BaseModel], ...] = (
     StatusAnswer,
     ErrorAnswer,
     ValidationAnswer,
+    *openapi_artmancer.VIEWS,
 )
 
 _WAIT_QUERY = {
@@ -100,7 +112,11 @@ def docs_page() -> str:
 def document() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     operations = list(catalogue().values())
-    requests: list[type[BaseModel]] = [*(operation.request for operation in operations), UploadRequest]
+    requests: list[type[BaseModel]] = [
+        *(operation.request for operation in operations),
+        UploadRequest,
+        GenerationRequest,
+    ]
     _, definitions = models_json_schema(
         [(model, "validation") for model in requests] + [(model, "serialization") for model in _VIEWS],
         ref_template="#/components/schemas/{model}",
@@ -118,13 +134,14 @@ def document() -> dict[str, Any]:
         | _upload_path()
         | _generate_paths()
         | openapi_images.paths()
+        | openapi_artmancer.paths()
         | _mask_component_paths()
         | _service_paths(),
         "webhooks": {
             "task_ended": {
                 "post": {
                     "summary": "A task with a callback_url has ended",
-                    "requestBody": {"content": {"application/json": {"schema": _ref(TaskEvent)}}},
+                    "requestBody": {"content": {"application/json": {"schema": ref(TaskEvent)}}},
                     "responses": {"2XX": {"description": "It was received; anything else is tried again, but 410."}},
                 }
             }
@@ -139,12 +156,12 @@ def document() -> dict[str, Any]:
 def _submit_paths(operation: Operation) -> dict[str, Any]:
     body = {
         "required": True,
-        "content": {"application/json": {"schema": _ref(operation.request), "example": operation.example}},
+        "content": {"application/json": {"schema": ref(operation.request), "example": operation.example}},
     }
     shared = {"tags": [operation.name], "parameters": [_PREFER, _IDEMPOTENCY_KEY], "requestBody": body}
-    errors = {"403": _forbidden(), "422": _unprocessable(), "429": _throttled()}
-    accepted = _json("The task is accepted.", SubmittedJob)
-    has_ended = _json("The task has ended while the answer was held.", SubmittedJob)
+    errors = {"403": forbidden(), "422": unprocessable(), "429": throttled()}
+    accepted = answered("The task is accepted.", SubmittedJob)
+    has_ended = answered("The task has ended while the answer was held.", SubmittedJob)
     return {
         f"/api/v1/{operation.name}/tasks": {
             "post": {
@@ -153,8 +170,8 @@ def _submit_paths(operation: Operation) -> dict[str, Any]:
                 "summary": operation.title,
                 "description": operation.description,
                 "responses": {
-                    "200": _json("The task has ended while the answer was held.", SubmittedTask),
-                    "202": _json("The task is accepted.", SubmittedTask),
+                    "200": answered("The task has ended while the answer was held.", SubmittedTask),
+                    "202": answered("The task is accepted.", SubmittedTask),
                     **errors,
                 },
             }
@@ -176,8 +193,8 @@ def _submit_paths(operation: Operation) -> dict[str, Any]:
                 "tags": [operation.name],
                 "operationId": f"read_{operation.module}_job",
                 "summary": "Read a task (older clients)",
-                "parameters": [_id(), _WAIT_QUERY],
-                "responses": _read_responses(JobView),
+                "parameters": [task_id(), _WAIT_QUERY],
+                "responses": read_responses(JobView),
             }
         },
     }
@@ -190,8 +207,8 @@ def _read_paths() -> dict[str, Any]:
                 "tags": ["tasks"],
                 "operationId": f"read_{kind}",
                 "summary": f"Read a task as a {kind}",
-                "parameters": [_id(), _WAIT_QUERY],
-                "responses": _read_responses(view),
+                "parameters": [task_id(), _WAIT_QUERY],
+                "responses": read_responses(view),
             }
         }
         for kind, view in (("task", TaskView), ("job", JobView))
@@ -201,8 +218,8 @@ def _read_paths() -> dict[str, Any]:
         "operationId": "cancel_task",
         "summary": "Cancel a task",
         "description": "What has not begun does not begin; a job is cancelled, a paid call is not waited for.",
-        "parameters": [_id()],
-        "responses": _read_responses(TaskView) | {"409": _json("The task has ended already.", ErrorAnswer)},
+        "parameters": [task_id()],
+        "responses": read_responses(TaskView) | {"409": answered("The task has ended already.", ErrorAnswer)},
     }
     paths["/api/v1/tasks/{id}/retry"] = {
         "post": {
@@ -210,11 +227,11 @@ def _read_paths() -> dict[str, Any]:
             "operationId": "retry_task",
             "summary": "Retry a failed task",
             "description": "The task runs again under its id; steps that were done and paid are taken over.",
-            "parameters": [_id()],
+            "parameters": [task_id()],
             "responses": {
-                "202": _json("The task is pending again.", TaskView),
-                **{status: answer for status, answer in _read_responses(TaskView).items() if status != "200"},
-                "409": _json("The task has not failed.", ErrorAnswer),
+                "202": answered("The task is pending again.", TaskView),
+                **{status: answer for status, answer in read_responses(TaskView).items() if status != "200"},
+                "409": answered("The task has not failed.", ErrorAnswer),
             },
         }
     }
@@ -223,7 +240,7 @@ def _read_paths() -> dict[str, Any]:
             "tags": ["tasks"],
             "operationId": "read_webhook_secret",
             "summary": "Read the secret that signs the key's webhooks",
-            "responses": {"200": _json("The secret.", SigningSecret), "403": _forbidden(), "429": _throttled()},
+            "responses": {"200": answered("The secret.", SigningSecret), "403": forbidden(), "429": throttled()},
         }
     }
     paths["/api/v1/tasks"] = {
@@ -234,10 +251,10 @@ def _read_paths() -> dict[str, Any]:
             "description": "A page may have fewer tasks than asked for, even none, while `next_cursor` names another.",
             "parameters": _list_parameters(),
             "responses": {
-                "200": _json("A page.", TaskPage),
-                "403": _forbidden(),
-                "422": _unprocessable(),
-                "429": _throttled(),
+                "200": answered("A page.", TaskPage),
+                "403": forbidden(),
+                "422": unprocessable(),
+                "429": throttled(),
             },
         }
     }
@@ -246,23 +263,28 @@ def _read_paths() -> dict[str, Any]:
 
 def _generate_paths() -> dict[str, Any]:
     operation = operation_named(GENERATES)
-    body = {"application/json": {"schema": _ref(operation.request), "example": operation.example}}
+    either = {"anyOf": [ref(operation.request), ref(GenerationRequest)]}
     return {
         "/api/generate": {
             "post": {
-                "tags": [operation.name],
+                "tags": [operation.name, openapi_artmancer.TAG],
                 "operationId": "generate",
-                "summary": f"{operation.title} (the IdentityLens app)",
+                "summary": f"{operation.title} (the IdentityLens app), or edit a masked part (the ArtMancer client)",
                 "description": (
-                    f"Held for {MAX_WAIT_S:.0f} s at most; error 2001 with a `task_id` means that it goes on, and the "
-                    "same request joins it. Errors are in Turkish, or in English with `Accept-Language: en`."
+                    f"Held for {MAX_WAIT_S:.0f} s at most. A body with `identity_packet` is a portrait: error 2001 "
+                    "with a `task_id` means that it goes on, and the same request joins it; errors are in Turkish, or "
+                    "in English with `Accept-Language: en`. A body with `input_image` is a masked edit: what takes "
+                    "longer is answered with 202 and the task, or for a page, whose fetch follows by itself, with a "
+                    "redirect to go on waiting."
                 ),
-                "requestBody": {"required": True, "content": body},
+                "parameters": [_PREFER, _IDEMPOTENCY_KEY],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": either, "example": operation.example}},
+                },
                 "responses": {
-                    "200": _json("The portrait, or an error of the app's catalogue.", GenerateAnswer),
-                    "403": _forbidden(),
-                    "422": _unprocessable(),
-                    "429": _throttled(),
+                    "200": _answered_either("The portrait or an error of the app's catalogue; the edited picture."),
+                    **openapi_artmancer.held_responses(),
                 },
             }
         },
@@ -271,11 +293,16 @@ def _generate_paths() -> dict[str, Any]:
                 "tags": [operation.name],
                 "operationId": "read_generate_status",
                 "summary": "Read a portrait's task (the IdentityLens app)",
-                "parameters": [_id()],
-                "responses": _read_responses(StatusAnswer),
+                "parameters": [task_id()],
+                "responses": read_responses(StatusAnswer),
             }
         },
     }
+
+
+def _answered_either(description: str) -> dict[str, Any]:
+    schema = {"anyOf": [ref(GenerateAnswer), ref(EditAnswer)]}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _mask_component_paths() -> dict[str, Any]:
@@ -290,7 +317,7 @@ def _mask_component_paths() -> dict[str, Any]:
             "provider": {**text, "enum": ["qwen"], "default": "qwen"},
         },
     }
-    refused = {"400": {"description": "The provider is another one."}, "422": _unprocessable()}
+    refused = {"400": {"description": "The provider is another one."}, "422": unprocessable()}
     return {
         "/process": {
             "post": {
@@ -300,10 +327,10 @@ def _mask_component_paths() -> dict[str, Any]:
                 "description": "The masks are delivered to the stage's mask asset service, if it has one.",
                 "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
                 "responses": {
-                    "200": _json("The picture is accepted.", AcceptedMasks),
-                    "403": _forbidden(),
+                    "200": answered("The picture is accepted.", AcceptedMasks),
+                    "403": forbidden(),
                     **refused,
-                    "429": _json("The queue is full, or the key's rate or quota is used up.", ErrorAnswer),
+                    "429": answered("The queue is full, or the key's rate or quota is used up.", ErrorAnswer),
                 },
             }
         },
@@ -312,7 +339,7 @@ def _mask_component_paths() -> dict[str, Any]:
                 "tags": ["body-masks"],
                 "operationId": "read_stats",
                 "summary": "How much there is to do (clients of the mask component)",
-                "responses": {"200": _json("The figures.", ComponentStats), "403": _forbidden(), "429": _throttled()},
+                "responses": {"200": answered("The figures.", ComponentStats), "403": forbidden(), "429": throttled()},
             }
         },
     }
@@ -328,13 +355,13 @@ def _upload_path() -> dict[str, Any]:
                 "description": "Answers with a form; post the image with it, then name `image_url` in requests.",
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": _ref(UploadRequest)}},
+                    "content": {"application/json": {"schema": ref(UploadRequest)}},
                 },
                 "responses": {
-                    "201": _json("The form.", UploadForm),
-                    "403": _forbidden(),
-                    "422": _unprocessable(),
-                    "429": _throttled(),
+                    "201": answered("The form.", UploadForm),
+                    "403": forbidden(),
+                    "422": unprocessable(),
+                    "429": throttled(),
                 },
             }
         }
@@ -362,52 +389,6 @@ def _service_paths() -> dict[str, Any]:
             "The operations, with the schemas of their requests.", "application/json", open_to_all=False
         ),
         "/health": get("Whether all is well, and what is missing.", "application/json"),
-        "/api/clear-cache": {
-            "post": {
-                "tags": ["service"],
-                "summary": "Let every GPU worker drop the models and results that it keeps in memory.",
-                "responses": {
-                    "200": {"description": "They are told.", "content": {"application/json": {}}},
-                    "403": _forbidden(),
-                    "429": _throttled(),
-                },
-            }
-        },
         "/openapi.json": get("This document.", "application/json"),
         "/docs": get("This document as a page.", "text/html"),
     }
-
-
-def _id() -> dict[str, Any]:
-    return {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-
-
-def _ref(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
-
-
-def _json(description: str, model: type[BaseModel]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _ref(model)}}}
-
-
-def _read_responses(view: type[BaseModel]) -> dict[str, Any]:
-    return {
-        "200": _json("The task.", view),
-        "403": _forbidden(),
-        "404": _json("No task of this id belongs to the key.", ErrorAnswer),
-        "422": _unprocessable(),
-        "429": _throttled(),
-    }
-
-
-def _unprocessable() -> dict[str, Any]:
-    schema = {"anyOf": [_ref(ValidationAnswer), _ref(ErrorAnswer)]}
-    return {"description": "The request is wrong.", "content": {"application/json": {"schema": schema}}}
-
-
-def _forbidden() -> dict[str, Any]:
-    return _json("The API key is missing or unknown.", ErrorAnswer)
-
-
-def _throttled() -> dict[str, Any]:
-    return _json("The key's rate or quota is used up.", ErrorAnswer)
