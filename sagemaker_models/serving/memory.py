@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error, or one that it was raised from, means that memory ran out."""
     chain: BaseException | None = error
     while chain is not None:
-        if isinstance(chain, MemoryError) or _is_torchs(chain) or _is_opencvs(chain):
+        if isinstance(chain, MemoryError) or _is_torchs(chain) or _is_opencvs(chain) or _is_onnxruntimes(chain):
             return True
         chain = chain.__cause__ or chain.__context__
     return False
@@ -59,3 +59,10 @@ def _is_torchs(error: BaseException) -> bool:
 def _is_opencvs(error: BaseException) -> bool:
     # StsNoMem of OpenCV's error codes.
     return type(error).__module__.split(".")[0] == "cv2" and getattr(error, "code", None) == -4
+
+
+def _is_onnxruntimes(error: BaseException) -> bool:
+    # It has no class of its own for it: the first words are its arena's, the others those of C++ and of CUDA.
+    said = str(error)
+    words = ("Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory")
+    return type(error).__module__.split(".")[0] == "onnxruntime" and any(each in said for each in words)

@@ -4,11 +4,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from bench.segment_checkpoint import Bright, write_network
 from sagemaker_models.segment.backgrounds import Background, alpha_of, score_of
 from sagemaker_models.segment.config import NetworkConfig
 from sagemaker_models.segment.errors import OutputInvalid, Refused
+from sagemaker_models.serving.memory import is_out_of_memory
 from sagemaker_models.serving.model import WeightsInvalid
 from tests.segment.pictures import SQUARE, noise, scene
 
@@ -164,3 +166,16 @@ def test_probability_of_a_scene_is_high_on_its_square(tmp_path):
     expected = np.zeros((120, 160), np.uint8)
     expected[top:bottom, left:right] = 255
     assert np.mean((alpha > 127) == (expected > 127)) > 0.995
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("[ONNXRuntimeError] : 1 : FAIL : … Failed to allocate memory for requested buffer of size 67108864", True),
+        ("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : … std::bad_alloc", True),
+        ("[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node", False),
+    ],
+)
+def test_memory_that_onnxruntime_lacks_is_told_from_other_failures(said, expected):
+    # The first is what it says under a limit of the process' memory.
+    assert is_out_of_memory(Fail(said)) is expected
