@@ -3,9 +3,9 @@
 import base64
 import binascii
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backlot.errors import BacklotError, CallerError, RequestTooLarge
+from backlot.errors import BacklotError, CallerError, ImageTooLarge, RequestTooLarge
 from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
 from backlot.tasks import Status, Task
@@ -13,6 +13,12 @@ from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import MAX_WAIT_S
 from lambdas.serve_api.routes.tasks import check_room, wait_for_end
+
+if TYPE_CHECKING:
+    from backlot.images.codecs import Picture
+
+#: Largest picture that is worked on here, pixels: a function has the memory for several copies of it.
+MAX_PIXELS = 16_000_000
 
 #: Largest picture in an answer, bytes: Lambda's answers have at most 6 MB, in which a picture is a third longer.
 MAX_PICTURE_BYTES = 4_500_000
@@ -46,6 +52,22 @@ def decoded(text: str) -> bytes:
         return base64.b64decode(re.sub(r"\s", "", text[head.end() :] if head else text), validate=True)
     except binascii.Error as error:
         raise ValueError("it is not valid base64") from error
+
+
+def opened(data: bytes) -> "Picture":
+    """Return a picture that is to be worked on here.
+
+    Raises:
+        ImageTooLarge: it has more than `MAX_PIXELS` pixels.
+        backlot.errors.CallerError: it cannot be read.
+    """
+    # Imported here, because most requests carry no picture and should not wait for the decoder.
+    from backlot.images.codecs import decode, read_header  # noqa: PLC0415
+
+    header = read_header(data)
+    if header.width * header.height > MAX_PIXELS:
+        raise ImageTooLarge(reason=f"it has {header.width}x{header.height} pixels, {MAX_PIXELS} are allowed here")
+    return decode(data)
 
 
 def encoded(data: bytes) -> str:

@@ -165,6 +165,12 @@ def test_every_message_of_a_queue_with_an_order_has_a_group_and_a_name(machine):
         assert "State.RetryCount" in words, name
 
 
+@pytest.mark.parametrize("name", ["smart-mask", "remove-background"])
+def test_nobodys_click_waits_for_anothers(name):
+    groups = [state["Arguments"].get("MessageGroupId") for state in work(definition(catalogue()[name])).values()]
+    assert groups[-1] == "{% $states.input.task_id %}"
+
+
 def test_work_items_have_the_fields_of_their_model(machine):
     for name, state in work(machine).items():
         body = state["Arguments"]["MessageBody"]

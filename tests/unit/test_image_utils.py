@@ -165,6 +165,20 @@ def test_tint_of_the_light_is_taken_out(api, path):
     assert np.array_equal(np.asarray(from_base64(body["original_image"])), np.asarray(picture))
 
 
+def test_photograph_stays_a_jpeg(api):
+    body = post_form(api, "/api/white-balance", {}, saved(tinted(), "JPEG"), "image/jpeg").json()
+    corrected = from_base64(body["corrected_image"])
+    assert (corrected.format, corrected.size) == ("JPEG", (40, 30))
+
+
+def test_picture_with_more_pixels_than_fit_into_the_function_is_refused(api, monkeypatch):
+    monkeypatch.setattr(old_pictures, "MAX_PIXELS", 1199)
+    assert balance(api, tinted()).status == 422
+    assert "40x30 pixels" in extract(api).json()["error"]
+    monkeypatch.setattr(old_pictures, "MAX_PIXELS", 1200)
+    assert balance(api, tinted()).status == 200
+
+
 def test_manual_balance_does_what_its_formula_says(api):
     body = balance(api, Image.new("RGB", (20, 20), (100, 100, 100)), method="manual", temperature="50", tint="-50")
     body = body.json()

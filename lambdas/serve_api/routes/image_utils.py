@@ -107,12 +107,10 @@ def _shadowed(body: dict[str, Any]) -> str:
 
 
 def _picture(body: dict[str, Any], name: str) -> "Image.Image":
-    from backlot.images import codecs  # noqa: PLC0415
-
     if not isinstance(body.get(name), str) or not body[name]:
         raise ValueError(f"'{name}' must be an image in base64")
     try:
-        return codecs.decode(old_pictures.decoded(body[name])).pixels
+        return old_pictures.opened(old_pictures.decoded(body[name])).pixels
     except ValueError as error:
         raise ValueError(f"'{name}' cannot be read: {error}") from error
 

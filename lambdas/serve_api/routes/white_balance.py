@@ -14,6 +14,9 @@ from lambdas.serve_api.old_pictures import Refusal
 #: Largest answer with a picture before and after, characters in base64.
 MAX_PAIR_CHARS = 5_900_000
 
+#: A JPEG's longest side, pixels: none is reduced.
+LARGEST_PX = 65_535
+
 #: `ai` is a task of a model, and no arithmetic.
 METHODS = ("auto", "manual", "ai")
 
@@ -50,12 +53,17 @@ def _balanced(form: Form) -> dict[str, Any]:
         raise Refusal(422, "'ai' is a task: POST /api/generate with task_type white-balance and the picture")
     temperature, tint = (_share(form, name, white_balance.FULL) for name in ("temperature", "tint"))
     try:
-        picture = codecs.decode(file.body).pixels
+        picture, kind = old_pictures.opened(file.body), codecs.read_header(file.body).content_type
     except BacklotError as error:
         raise Refusal(422, str(error)) from error
     is_auto = method == "auto"
-    gains = white_balance.grey_world(picture) if is_auto else white_balance.by_hand(temperature, tint)
-    corrected = old_pictures.encoded(codecs.encode_png(codecs.Picture(white_balance.balanced(picture, gains))))
+    gains = white_balance.grey_world(picture.pixels) if is_auto else white_balance.by_hand(temperature, tint)
+    profile = picture.icc_profile if picture.pixels.mode != "L" else None
+    changed = codecs.Picture(white_balance.balanced(picture.pixels, gains), profile)
+    # A photograph as PNG would rarely fit into an answer beside itself.
+    is_jpeg = kind == "image/jpeg"
+    data = codecs.encode_jpeg(changed, max_side=LARGEST_PX, quality=95) if is_jpeg else codecs.encode_png(changed)
+    corrected = old_pictures.encoded(data)
     original = base64.b64encode(file.body).decode("ascii")
     if len(corrected) + len(original) > MAX_PAIR_CHARS:
         raise Refusal(413, "The picture before and after do not fit into one answer; send a smaller one")
