@@ -97,7 +97,7 @@ def find(seen: Seen, prompt: Prompt) -> Mask:
         _seed_click(seeds, seen, place, inside=prompt.box is not None)
     for place in beside:
         cv2.circle(seeds, place, _sure_px(seen), cv2.GC_BGD, cv2.FILLED)
-    found = _kept_pieces(_cut(seen.small, seeds), meant, beside)
+    found = _kept_pieces(_parted(_cut(seen.small, seeds), meant, beside, _sure_px(seen)), meant, beside)
     if not found.any() or found.mean() > MOST:
         raise mask_empty("nothing stands out where the request points")
     return found
@@ -165,6 +165,21 @@ def _cut(small: Pixels, seeds: Pixels) -> Mask:
     cv2.setRNGSeed(0)
     cv2.grabCut(small, seeds, _NO_BOX, np.zeros((1, 65)), np.zeros((1, 65)), ITERATIONS, cv2.GC_INIT_WITH_MASK)
     return np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD))
+
+
+def _parted(found: Mask, meant: list[tuple[int, int]], beside: list[tuple[int, int]], sure_px: int) -> Mask:
+    """Part what was found if it surrounds a place beside what is meant: each pixel goes to the nearer place."""
+    rows, columns = np.mgrid[0 : found.shape[0], 0 : found.shape[1]]
+
+    def apart(places: list[tuple[int, int]]) -> NDArray[np.float64]:
+        distances = [np.hypot(columns - x, rows - y) for x, y in places]
+        return np.asarray(np.min(distances, axis=0), np.float64)
+
+    for place in beside:
+        near = apart([place]) <= 3 * sure_px
+        if meant and found[near].mean() > 0.5:
+            found = found & (apart(meant) < apart([place]))
+    return found
 
 
 def _kept_pieces(found: Mask, meant: list[tuple[int, int]], beside: list[tuple[int, int]]) -> Mask:

@@ -83,6 +83,17 @@ def test_point_that_lies_beside_is_left_out(model):
     assert (both[SUIT[1], SUIT[0]], both[HELMET[1], HELMET[0]]) == (255, 0)
 
 
+def test_place_beside_within_the_same_colours_parts_them(model):
+    """The helmet and the table behind it are of one black."""
+    table = (480, 300)
+    alone, parted = (
+        mask_of(ask(model, **asked)) for asked in ({"points": [HELMET]}, {"points": [HELMET, table], "labels": [1, 0]})
+    )
+    assert alone[table[1], table[0]] == 255
+    assert (parted[HELMET[1], HELMET[0]], parted[table[1], table[0]]) == (255, 0)
+    assert not parted[285:310, 450:500].any()
+
+
 def test_second_click_on_a_picture_finds_what_was_seen_of_it():
     model, picture = Segments(), saved(Image.fromarray(NOISE))
     made = [ask(model, picture, box=(8, 8, 40 + right, 40)) for right in (0, 9)]
