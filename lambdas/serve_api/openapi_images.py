@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from lambdas.serve_api.artmancer_views import OldError
+from lambdas.serve_api.openapi_parts import forbidden, ref, throttled, unprocessable
+
 _TEXT, _FLAG, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}
 _PICTURE = {"type": "string", "description": "In base64, with or without the beginning of a data: URL."}
-_ERROR = {"$ref": "#/components/schemas/ErrorAnswer"}
-_DETAIL = {"type": "object", "required": ["detail"], "properties": {"detail": _TEXT}}
+_DETAIL = ref(OldError)
 _HELD = {"description": "The model still starts; the same request sent again joins the task that is at work."}
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}}
@@ -122,9 +124,9 @@ def _post(
 def _responses(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "200": _json("What was made.", {"type": "object", "properties": answer}),
-        "403": _json("The API key is missing or unknown.", _ERROR),
-        "422": _json("The request is wrong.", {"type": "object"}),
-        "429": _json("The key's rate or quota is used up.", _ERROR),
+        "403": forbidden(),
+        "422": unprocessable(),
+        "429": throttled(),
     }
 
 
