@@ -187,6 +187,7 @@ FAILED = {
     "Overloaded": (503, ModelUnavailable),
     "Draining": (503, ModelUnavailable),
     "OutOfMemory": (503, ModelUnavailable),
+    "DeviceLost": (503, ModelUnavailable),
 }
 
 #: How codes stand in the servers' source.
