@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.models import await_model_server, model_server, start_model_server
+from local.models import STAND_INS, await_model_server, model_server, start_model_server
 from local.processes import NotStarted
 from tests.stack.waiting import until
 
@@ -99,3 +99,17 @@ def test_server_with_a_corrupt_checkpoint_says_why_and_jobs_wait_for_a_good_one(
 
     assert studio.finish(task_id)["status"] == "completed"
     assert len(studio.invocations(task_id)) == 1
+
+
+def test_clear_cache_has_every_server_give_its_memory_back_and_work_on(studio, astronaut):
+    logs = [model_server(studio.place, name).log for name in STAND_INS]
+
+    def releases() -> list[int]:
+        return [log.read_text().count("memory was released") for log in logs]
+
+    before = releases()
+    answer = studio.http.post("/api/clear-cache")
+
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+    until(lambda: all(now > then for now, then in zip(releases(), before, strict=True)), "a release by every server")
+    assert next_is_served(studio, astronaut)
