@@ -151,15 +151,15 @@ def segment(*, min_instances: int, max_instances: int) -> LightModel:
     """Return the endpoint of masks by clicks and of backgrounds, on CPUs.
 
     Somebody looks at the picture while the first click is worked on: twice SCHP's cores, for an embedding of EdgeTAM's
-    takes three quarters of a second on two. A background by BiRefNet takes a quarter of a minute on four, and 5 GB; one
-    runs beside the clicks, which have the other place.
+    takes three quarters of a second on two. A background by BiRefNet takes a quarter of a minute on four, and 5 GB; the
+    model makes one at a time, and clicks go past those that wait for it as long as they have a place left.
     """
     return LightModel(
         model_class="sagemaker_models.segment.model:Segment",
         platform="cpu",
         instance_types=("ml.c7i.2xlarge", "ml.m7i.2xlarge", "ml.c7i.4xlarge"),
         output_prefixes=("images/smart_masks/", "images/cut_outs/"),
-        parallel_runs=2,
+        parallel_runs=4,
         min_instances=min_instances,
         max_instances=max_instances,
         # Half a minute's work, if most of it are clicks.
