@@ -12,7 +12,7 @@ from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import BadRequest, OldRefusal
 from lambdas.serve_api.http_status import http_status
 from lambdas.serve_api.routes.debug import debug_router
-from lambdas.serve_api.routes.edits import edits_router, held_router
+from lambdas.serve_api.routes.edits import edits_router
 from lambdas.serve_api.routes.generate import generate_router
 from lambdas.serve_api.routes.image_utils import image_utils_router
 from lambdas.serve_api.routes.machines import machines_router
@@ -33,7 +33,6 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     app.include_router(uploads_router(deps))
     app.include_router(generate_router(deps))
     app.include_router(edits_router(deps))
-    app.include_router(held_router(deps))
     app.include_router(debug_router(deps))
     app.include_router(machines_router(deps))
     app.include_router(mask_component_router(deps))

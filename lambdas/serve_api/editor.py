@@ -28,10 +28,10 @@ from lambdas.serve_api.artmancer_views import (
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.event_stream import event_stream
 from lambdas.serve_api.http_requests import OldRefusal
+from lambdas.serve_api.machine_reports import MODEL
 from lambdas.serve_api.routes.tasks import followed, owned_task, submit_checked, wait_for_end
 
 OPERATION = "masked-edit"
-MODEL = "qwen-edit"
 
 #: So many redirects are sent for one request: a page's fetch follows 20. Source: WHATWG Fetch, 4.4, read 2026-11-21.
 MAX_HOPS = 18
@@ -52,7 +52,7 @@ class Editor:
     """
 
     def __init__(self, deps: Deps, router: APIGatewayRouter) -> None:
-        self._deps = deps
+        self.deps = deps
         self._router = router
         self._cold: tuple[float, bool] | None = None
 
@@ -64,7 +64,7 @@ class Editor:
     def is_cold(self) -> bool:
         """Tell whether no instance of the model runs."""
         if self._cold is None or time.monotonic() - self._cold[0] > FLEET_S:
-            self._cold = (time.monotonic(), self._deps.fleets[MODEL].state().instances == 0)
+            self._cold = (time.monotonic(), self.deps.fleets[MODEL].state().instances == 0)
         return self._cold[1]
 
     def submit(self, *, is_async: bool, steps: int | None = None) -> tuple[Task, tuple[str, ...]]:
@@ -81,10 +81,10 @@ class Editor:
         key = http_requests.idempotency_key(self.event)
         if steps is not None:
             asked, key = asked.model_copy(update={"num_inference_steps": steps}), key and f"{key}/{steps}"
-        context, bucket = self._deps.request_context, self._deps.settings.bucket
+        context, bucket = self.deps.request_context, self.deps.settings.bucket
         edit: Edit = translated(asked, context, bucket, is_async=is_async)
         submission = submit_checked(
-            self._deps,
+            self.deps,
             operation_named(OPERATION),
             edit.request,
             edit.inline,
@@ -100,12 +100,12 @@ class Editor:
             OldRefusal: there is none.
         """
         try:
-            task = owned_task(self._router, self._deps, task_id, "Task")
+            task = owned_task(self._router, self.deps, task_id, "Task")
         except TaskNotFound as error:
             raise _not_found(task_id) from error
         if task.operation != OPERATION:
             raise _not_found(task_id)
-        return followed(self._deps, task)
+        return followed(self.deps, task)
 
     def status(self, task: Task) -> EditStatus:
         """Describe a task."""
@@ -132,7 +132,7 @@ class Editor:
         """
         wait_s = http_requests.asked_wait_s(self.event)
         task = self.owned(task_id)
-        return followed(self._deps, wait_for_end(self._deps, task, wait_s)) if wait_s else task
+        return followed(self.deps, wait_for_end(self.deps, task, wait_s)) if wait_s else task
 
     def picture(self, task: Task) -> bytes:
         """Return a completed task's PNG.
@@ -140,9 +140,9 @@ class Editor:
         Raises:
             OldRefusal: it is not kept any more.
         """
-        key = self._deps.request_context.images.own_key(task.result_url or "") or ""
+        key = self.deps.request_context.images.own_key(task.result_url or "") or ""
         try:
-            return self._deps.objects.get(key, MAX_RESULT_BYTES)
+            return self.deps.objects.get(key, MAX_RESULT_BYTES)
         except ImageNotFetched as error:
             raise OldRefusal(500, "Result not available") from error
 
@@ -160,7 +160,7 @@ class Editor:
         images: list[str] = []
         for key in kept["images"]:
             try:
-                sent = in_base64(self._deps.objects.get(key, room_chars * 3 // 4))
+                sent = in_base64(self.deps.objects.get(key, room_chars * 3 // 4))
             except CallerError:
                 warnings.append("Not all conditional images are in the answer; see /api/debug/sessions.")
                 break
@@ -178,7 +178,7 @@ class Editor:
             hold_s: how long to wait, seconds.
             place: of the route that goes on waiting, relative to this one.
         """
-        task = wait_for_end(self._deps, task, hold_s)
+        task = wait_for_end(self.deps, task, hold_s)
         warnings = warnings_of(ignored)
         if task.status is Status.COMPLETED:
             parts = self.parts(task)
@@ -188,7 +188,7 @@ class Editor:
             return _failed(task)
         if hold_s and (onward := self._onward(f"{place}{task.task_id}", ignored)):
             return onward
-        task = followed(self._deps, task)
+        task = followed(self.deps, task)
         return answer(202, EditAnswer.of(task, self.is_cold, image=None, debug_info=None, warnings=warnings))
 
     def held_before(self) -> tuple[str, ...]:
@@ -214,14 +214,14 @@ class Editor:
     def _event(self, task: Task, status: EditStatus) -> tuple[str, dict[str, Any]]:
         body = status.model_dump(mode="json")
         if status.status == DONE:
-            body["result"] = self.parts(self._deps.tasks.get(task.task_id) or task)["image"]
+            body["result"] = self.parts(self.deps.tasks.get(task.task_id) or task)["image"]
         return _mark(status), body
 
     def _statuses(self, task: Task, seen: str | None, hold_s: float) -> Iterator[EditStatus]:
         """Look at a task, and return its state as often as it is another one."""
         deadline, pause, last = time.monotonic() + hold_s, FIRST_LOOK_S, seen
         while True:
-            status = self.status(followed(self._deps, task))
+            status = self.status(followed(self.deps, task))
             if _mark(status) != last or status.status in FINAL:
                 last = _mark(status)
                 yield status
@@ -232,7 +232,7 @@ class Editor:
                 return
             time.sleep(min(pause, left))
             pause = min(pause * GROWTH, LONGEST_LOOK_S)
-            task = self._deps.tasks.get(task.task_id) or task
+            task = self.deps.tasks.get(task.task_id) or task
 
     def _onward(self, place: str, ignored: tuple[str, ...]) -> Response[Any] | None:
         """Return a redirect by which a page's fetch goes on waiting; None for others, and after too many."""
@@ -242,7 +242,7 @@ class Editor:
         if not is_page or hops >= MAX_HOPS:
             return None
         query = f"hop={hops + 1}" + (f"&ignored={','.join(ignored)}" if ignored else "")
-        return Response(303, headers={"Location": f"{place}?{query}", "Cache-Control": "no-store"})
+        return Response(303, body="", headers={"Location": f"{place}?{query}", "Cache-Control": "no-store"})
 
 
 def answer(status: int, view: View) -> Response[Any]:

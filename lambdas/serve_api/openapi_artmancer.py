@@ -15,11 +15,11 @@ from lambdas.serve_api.artmancer_views import (
     OldError,
     SubmittedEdit,
 )
+from lambdas.serve_api.debug_sessions import KEEP_LAST_N
 from lambdas.serve_api.debug_views import DebugCleanup, DebugDeleted, DebugSession, DebugSessionList, DebugStatus
 from lambdas.serve_api.health_views import ModelHealth, SystemHealth
 from lambdas.serve_api.http_requests import MAX_WAIT_S
 from lambdas.serve_api.openapi_parts import answered, forbidden, ref, task_id, throttled, unprocessable
-from lambdas.serve_api.routes.debug import KEEP_LAST_N
 
 TAG, DEBUG_TAG = "masked-edit", "debug"
 

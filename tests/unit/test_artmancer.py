@@ -5,6 +5,8 @@ import io
 import json
 import random
 import re
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -431,3 +433,11 @@ def test_request_without_the_model_is_refused_as_unavailable(clock, path):
 
     answer = Api(clock, closed_models="qwen-edit").post(path, recorded())
     assert (answer.status, answer.json()["error"]["code"]) == (503, "NOT_DEPLOYED")
+
+
+def test_cold_start_does_not_pay_for_the_old_models():
+    code = "import sys, lambdas.serve_api.handler; print(*(name for name in sys.modules if name.startswith('lambdas')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    late = {"editor", "edits", "artmancer_views", "artmancer_requests", "debug_sessions", "debug_views", "health_views"}
+    assert "lambdas.serve_api.routes.edits" in out.split()
+    assert not {f"lambdas.serve_api.{name}" for name in late} & set(out.split())

@@ -13,9 +13,9 @@ from backlot.operations.identity_portrait import IdentityPortraitRequest
 from backlot.views import View
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.editor import Editor
 from lambdas.serve_api.http_requests import MAX_WAIT_S, BadRequest
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
+from lambdas.serve_api.routes.edits import edits_of
 from lambdas.serve_api.routes.tasks import check_room, owned_task, wait_for_end
 
 OPERATION = "identity-portrait"
@@ -24,7 +24,7 @@ OPERATION = "identity-portrait"
 def generate_router(deps: Deps) -> APIGatewayRouter:
     """Return the routes."""
     router = APIGatewayRouter()
-    editor = Editor(deps, router)
+    edits = edits_of(deps, router)
 
     @router.post("/api/generate")
     def generate() -> Response[Any]:
@@ -34,8 +34,7 @@ def generate_router(deps: Deps) -> APIGatewayRouter:
         if "identity_packet" in body:
             return _answer(200, _portrait(deps, event))
         if "input_image" in body:
-            task, ignored = editor.submit(is_async=False)
-            return editor.answered(task, ignored, hold_s=http_requests.asked_hold_s(event), place="generate/held/")
+            return edits().generate()
         message = "Field required: identity_packet (for a portrait) or input_image (for a masked edit)"
         raise BadRequest(http_requests.problem("missing", ["body"], message, None))
 

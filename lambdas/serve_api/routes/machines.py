@@ -9,17 +9,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.assets import MODEL_REQUEST_PREFIX
 from backlot.aws.clients import AWS_ERRORS
-from backlot.operations import operation_named
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.editor import MODEL, answer
-from lambdas.serve_api.health_views import ModelHealth, SystemHealth
-
-#: The old server's services, and the operation that does the work of each.
-SERVICES = {"job_manager": "masked-edit", "segmentation": "smart-mask", "image_utils": "remove-background"}
-
-#: A model that has answered within this time is hot, milliseconds.
-HOT_MS = 300_000
 
 #: How long a report is repeated instead of looking again, seconds: the routes need no key.
 HEALTH_S = 15.0
@@ -30,13 +21,16 @@ logger = Logger(child=True)
 def machines_router(deps: Deps) -> APIGatewayRouter:
     """Return the routes."""
     router = APIGatewayRouter()
-    reports: dict[str, tuple[float, ModelHealth | SystemHealth]] = {}
+    reports: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    def report(name: str) -> ModelHealth | SystemHealth:
+    def report(name: str) -> Response[Any]:
+        # Imported when first asked for: a cold start does not pay for reports.
+        from lambdas.serve_api.machine_reports import model_health, system_health  # noqa: PLC0415
+
         if name not in reports or time.monotonic() - reports[name][0] > HEALTH_S:
             made = model_health(deps) if name == "model" else system_health(deps)
-            reports[name] = (time.monotonic(), made)
-        return reports[name][1]
+            reports[name] = (time.monotonic(), made.model_dump(mode="json"))
+        return _answer(reports[name][1])
 
     @router.get("/ping")
     def ping() -> dict[str, Any]:
@@ -48,11 +42,11 @@ def machines_router(deps: Deps) -> APIGatewayRouter:
 
     @router.get("/api/health")
     def health() -> Response[Any]:
-        return answer(200, report("model"))
+        return report("model")
 
     @router.get("/api/system/health")
     def whole_health() -> Response[Any]:
-        return answer(200, report("system"))
+        return report("system")
 
     @router.post("/api/clear-cache")
     def clear_cache() -> Response[Any]:
@@ -63,7 +57,7 @@ def machines_router(deps: Deps) -> APIGatewayRouter:
         except AWS_ERRORS:
             logger.exception("caches cannot be cleared")
             body = {"success": False, "message": "The machines cannot be told at the moment; try again"}
-        return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
+        return _answer(body)
 
     return router
 
@@ -76,40 +70,5 @@ def release(deps: Deps) -> None:
         deps.objects.put(key, str(deps.clock()).encode(), content_type="text/plain", cache_control="no-store")
 
 
-def model_health(deps: Deps) -> ModelHealth:
-    """Report on the model of masked edits, without waking it: by its endpoint, and by what it last said of itself."""
-    fleet, known = deps.fleets[MODEL].state(), deps.model_states.of(MODEL)
-    runs = fleet.instances > 0
-    is_hot = runs and known is not None and deps.clock() - known.at_ms < HOT_MS
-    state = "hot" if is_hot else "warm" if runs else "cold"
-    said = known.said if known else {}
-    device = str(said.get("device", "unknown"))
-    info: dict[str, str | int | float | bool] = {
-        "device": device,
-        "cuda_available": device.startswith("cuda"),
-        "mps_available": False,
-        "xpu_available": False,
-        "state": state,
-    }
-    if "device_name" in said:
-        info["device_name"] = str(said["device_name"])
-    # Memory is somebody's only while he is there.
-    memory = said.get("memory", {}) if runs else {}
-    info |= {f"memory_{name}": size for name, size in memory.items() if isinstance(size, int)}
-    if known is not None:
-        info["last_activity_seconds_ago"] = max(deps.clock() - known.at_ms, 0) // 1000
-    return ModelHealth(status="healthy", model_loaded=runs, device=device, device_info=info, state=state)
-
-
-def system_health(deps: Deps) -> SystemHealth:
-    """Report on the endpoints that do the work of the old server's services."""
-    services = {name: _service(deps, operation_named(operation).models[0]) for name, operation in SERVICES.items()}
-    is_well = all(service["status"] == "healthy" for service in services.values())
-    return SystemHealth(status="healthy" if is_well else "degraded", services=services)
-
-
-def _service(deps: Deps, model: str) -> dict[str, str]:
-    fleet = deps.fleets[model].state()
-    if not fleet.in_service:
-        return {"status": "unhealthy", "service": model, "error": "its endpoint is not in service"}
-    return {"status": "healthy", "service": model, "state": "warm" if fleet.instances else "cold"}
+def _answer(body: dict[str, Any]) -> Response[Any]:
+    return Response(200, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
