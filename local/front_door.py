@@ -56,7 +56,10 @@ class FrontDoor:
             url = f"{self._emulator}/_aws/execute-api/{self._api}{request.raw_path}"
         else:
             url = f"{self._emulator}{request.raw_path}"
-            if not _is_upload(request):
+            if "X-Amz-Signature" in request.query:
+                # A link to an object of the bucket; the host that it names is signed with it.
+                headers["Host"] = request.host
+            elif not _is_upload(request):
                 headers["Host"] = self._cdn
         try:
             async with self._session.request(
