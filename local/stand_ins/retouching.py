@@ -19,8 +19,8 @@ CUT_PX = 320
 #: blur before. Source: van de Weijer, Gevers and Gijsenij, Edge-Based Color Constancy, 2007.
 EDGE_NORM, EDGE_BLUR_PX = 5, 1.5
 
-#: Highlights of less saturation than this are taken for white.
-PALE = 0.45
+#: A clipped highlight is taken for white if its other channels are as alike as this.
+WHITE = 0.86
 
 #: Words for colours, and their hue and saturation.
 HUES = {
@@ -109,11 +109,15 @@ def balanced(picture: Pixels) -> Pixels:
     gains = light.mean() / light
     gains *= picture.mean() / max(1e-6, (picture * gains).mean())
     corrected = picture * gains
-    highest = corrected.max(axis=2, keepdims=True)
-    # What was clipped lost a part of its brightest channel: pale highlights are taken for white.
-    clipped = np.clip((picture.max(axis=2, keepdims=True) - 225.0) / 30, 0, 1)
-    pale = np.clip((PALE - 1 + corrected.min(axis=2, keepdims=True) / np.maximum(highest, 1)) / 0.2, 0, 1)
-    corrected += clipped * pale * (highest - corrected)
+    # A channel that was clipped has lost a part of its light: it stays bright, and where the other two say that the
+    # highlight is white, all three become so.
+    clipped = np.clip((picture - 225.0) / 30, 0, 1)
+    others = np.take_along_axis(corrected, np.argsort(picture, axis=2)[:, :, :2], axis=2)
+    grey = others.max(axis=2, keepdims=True)
+    alike = others.min(axis=2, keepdims=True) / np.maximum(grey, 1)
+    white = clipped.max(axis=2, keepdims=True) * np.clip((alike - WHITE) / 0.08, 0, 1)
+    corrected += clipped * np.maximum(picture - corrected, 0)
+    corrected += white * (grey - corrected)
     return np.asarray(np.clip(corrected + 0.5, 0, 255), np.uint8)
 
 
