@@ -60,7 +60,13 @@ SMALLEST = Sizes(
     },
     vision={"backbone_channel_list": [64, 32, 16, 8]},
     hidden=32,
-    decoder={"mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32},
+    # Random masks are never stable, so that the one for boxes would always be replaced by one of the three for clicks.
+    decoder={
+        "mlp_dim": 32,
+        "num_attention_heads": 2,
+        "iou_head_hidden_dim": 32,
+        "dynamic_multimask_stability_thresh": 0.0,
+    },
 )
 
 

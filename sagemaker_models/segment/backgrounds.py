@@ -72,12 +72,12 @@ class Background:
 
     def __init__(self, path: Path, config: NetworkConfig) -> None:
         self._name, self._session = path.name, _session(path)
-        family, size_px = _family(path, config, self._session)
-        self._traits = _traits(family, size_px, config)
+        self.family, size_px = _family(path, config, self._session)
+        self._traits = _traits(self.family, size_px, config)
         self._input = self._session.get_inputs()[0]
         self._first = self._session.get_outputs()[0].name
         self._one = threading.Lock()
-        self._about = {"family": family, "size_px": size_px, "sha256": hash_of(path)}
+        self._about = {"family": self.family, "size_px": size_px, "sha256": hash_of(path)}
 
     def describe(self) -> dict[str, Any]:
         """Return family, size and hash."""

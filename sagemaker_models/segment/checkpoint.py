@@ -26,6 +26,8 @@ from sagemaker_models.schp.checkpoint import hash_of
 from sagemaker_models.segment.backgrounds import Background
 from sagemaker_models.segment.config import Config, read_config
 from sagemaker_models.segment.errors import OutputInvalid
+from sagemaker_models.segment.licences import BACKGROUNDS as LICENCES
+from sagemaker_models.segment.licences import SAM
 from sagemaker_models.segment.parameters import Quality
 from sagemaker_models.segment.prompts import Prompt
 from sagemaker_models.segment.sam import MEAN, STD, Frame, Sam
@@ -115,7 +117,7 @@ def check(path: Path) -> dict[str, Any]:
     """Check a folder before it is published, and let each network look at a picture.
 
     Returns:
-        What it is.
+        What each part is, and their licences.
 
     Raises:
         WeightsInvalid: something is missing, broken or of another model, or makes nothing that can be used.
@@ -123,20 +125,24 @@ def check(path: Path) -> dict[str, Any]:
     found, config = look(path), read_config(path)
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     described: dict[str, Any] = {}
+    licences = []
     if found.prompts is not None:
-        sam, described[PROMPTS] = load_sam(found.prompts, "cpu", None)
+        sam, about = load_sam(found.prompts, "cpu", None)
         try:
             sam.find(sam.embed(picture), Prompt(((64.0, 48.0),), (1,), None, "points"))
         except (OutputInvalid, *BROKEN) as error:
             raise WeightsInvalid(f"{PROMPTS} does not run: {brief(error)}") from error
+        described[PROMPTS] = f"SAM 2.1 of {about['parameters'] / 1e6:.1f} million weights"
+        licences.append(SAM)
     for quality, file in found.backgrounds.items():
         network = load_background(file, config)
         try:
             network.probability(picture)
         except (OutputInvalid, *BROKEN) as error:
             raise WeightsInvalid(f"{BACKGROUNDS}/{file.name} does not run: {brief(error)}") from error
-        described[quality] = network.describe()
-    return described
+        described[quality] = f"{network.family} at {network.describe()['size_px']} px"
+        licences.append(LICENCES[network.family])
+    return {**described, "licences": licences}
 
 
 def load_background(path: Path, config: Config) -> Background:

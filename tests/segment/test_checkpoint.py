@@ -180,8 +180,16 @@ def test_load_without_the_processors_file_takes_what_is_published(own, folder):
 def test_check_says_what_each_part_is(folder):
     found = check(folder)
     assert json.loads(json.dumps(found)) == found
-    assert found["prompts"]["kind"] == "sam2"
-    assert (found["fast"]["family"], found["best"]["family"]) == ("u2net", "birefnet")
+    assert (found["prompts"], found["fast"], found["best"]) == (
+        "SAM 2.1 of 0.2 million weights",
+        "u2net at 320 px",
+        "birefnet at 96 px",
+    )
+    assert [(each["part"], each["commercial"]) for each in found["licences"]] == [
+        ("SAM 2.1", True),
+        ("U2-Net", None),
+        ("what best.onnx holds", None),
+    ]
 
 
 def test_check_lets_each_network_look_at_a_picture(own):
