@@ -19,8 +19,8 @@ from bench.figures import Figure, Section
 from bench.gpu_lane import measure_gpu_lane
 from bench.layer import measure_layer
 from bench.listing import measure_listing
+from bench.models_environment import measured_by
 from bench.polling import measure_polling
-from bench.schp import measure_schp
 from bench.serving import measure_serving
 from bench.stand import Stand
 from bench.tasks import measure_tasks
@@ -37,7 +37,8 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "layer": measure_layer,
     "gpu-lane": measure_gpu_lane,
     "serving": lambda _: measure_serving(),
-    "schp": measure_schp,
+    "schp": lambda _: measured_by("bench.schp"),
+    "segment": lambda _: measured_by("bench.segment"),
     "clicks": measure_clicks,
 }
 
