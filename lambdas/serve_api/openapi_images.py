@@ -16,6 +16,10 @@ _CLICK = {
     "image_id": {**_TEXT, "description": "Instead of the picture, for an hour after it was sent."},
     "points": {**_POINTS, "description": "Clicks, pixels; they win over `bbox`."},
     "bbox": {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4},
+    "text": {
+        **_TEXT,
+        "description": "What is meant, without points and box; asked of Qwen3-VL first, which is paid for.",
+    },
     "dilate_amount": {**_NUMBER, "default": 10},
     "border_adjustment": {**_NUMBER, "default": 0, "description": "Instead of `dilate_amount`, also below 0."},
     "use_blur": {**_FLAG, "default": False},

@@ -81,6 +81,8 @@ def test_same_click_sent_again_joins_the_task_and_makes_no_other(api):
         ({"image": PICTURE, "points": {"x": 1}}, "Points must be a list of [x, y] coordinates"),
         ({"image": PICTURE, "bbox": [1, 2, 3]}, "Bounding box must be [x1, y1, x2, y2]"),
         ({"image": PICTURE, "bbox": [5, 2, 5, 9]}, "Bounding box must be [x1, y1, x2, y2] and have an area"),
+        ({"image": PICTURE, "text": "  "}, "Either 'points' or 'bbox' must be provided"),
+        ({"image": PICTURE, "text": 7}, "'text' must be a text"),
         ({"image": "####", "points": [[1, 2]]}, "Failed to cache image: it is not valid base64"),
         (
             {"image": PICTURE, "points": [[1, 2]], "dilate_amount": "x"},
@@ -114,6 +116,8 @@ def test_bytes_that_are_no_picture_are_not_cached(api):
         ({"bbox": [1, 2, 3, 4]}, {"points": [[3, 4]], "box": None}),
         ({"points": None, "bbox": [9, 8, 1, 2]}, {"points": None, "box": [1, 2, 9, 8]}),
         ({"points": [[-5, 3]]}, {"points": [[0, 3]]}),
+        ({"text": "the hat"}, {"points": [[3, 4]], "text": None}),
+        ({"points": None, "text": "the  hat"}, {"points": None, "text": "the hat"}),
         ({"points": None, "auto_detect": True}, {"points": None, "box": None, "guide_url": None}),
     ],
 )

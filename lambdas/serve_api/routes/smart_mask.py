@@ -133,7 +133,7 @@ def _detect(deps: Deps, body: dict[str, Any], owner: str) -> str:
 
 
 def _prompt(body: dict[str, Any]) -> dict[str, Any]:
-    """Return what is pointed at: points win over a box, as they always did."""
+    """Return what is pointed at: points win over a box, as they always did, and both over a text."""
     if body.get("points"):
         points = body["points"]
         if not isinstance(points, list) or not all(_are_numbers(point, 2) for point in points):
@@ -146,7 +146,10 @@ def _prompt(body: dict[str, Any]) -> dict[str, Any]:
         if x1 == x2 or y1 == y2:
             raise Refusal(400, "Bounding box must be [x1, y1, x2, y2] and have an area")
         return {"box": [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]}
-    return {}
+    text = body.get("text")
+    if text is not None and not isinstance(text, str):
+        raise Refusal(400, "'text' must be a text")
+    return {"text": text} if text and text.strip() else {}
 
 
 def _known(deps: Deps, body: dict[str, Any], owner: str) -> str:
