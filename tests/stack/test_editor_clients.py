@@ -9,7 +9,6 @@ import zipfile
 
 import httpx
 import numpy as np
-import pytest
 from PIL import Image
 
 from tests.artmancer_client import Page3, Page21, Reply, in_base64, mask, photo, recorded
@@ -34,14 +33,9 @@ def picture(text: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"), np.int16)
 
 
-@pytest.fixture
-def slow_model(studio):
-    """Let the next edit take longer than a short hold."""
-
-    def slow(seconds):
-        studio.fault("sagemaker-run", {"kind": "none", "wait_s": seconds})
-
-    return slow
+def slow(studio, seconds):
+    """Let the next edit take so long, over its steps."""
+    studio.fault("model-qwen-edit", {"kind": "none", "wait_s": seconds})
 
 
 def test_page_of_2_1_removes_the_ball(studio):
@@ -119,32 +113,39 @@ def big_picture_comes_by_a_link(studio, page, name):
     assert httpx.get(tampered, trust_env=False, timeout=30).status_code == 403
 
 
-def test_long_edit_is_waited_for_by_a_redirect_and_told_to_others_by_its_task(studio, slow_model):
-    slow_model(4)
-    body = recorded(seed=11)
-    answer = studio.http.post("/api/generate?wait=0.2", json=body)
-    told = answer.json()
-    assert (answer.status_code, told["success"], told["image"]) == (202, False, None)
+def test_long_edit_is_waited_for_by_a_redirect_and_told_to_others_by_its_task(studio):
+    slow(studio, 3)
     page = Page21(sender(studio))
-    held = page.fetch("GET", f"/api/generate/held/{told['task_id']}?wait=0.5")
-    assert held.status == 200
-    assert page.redirects >= 1
+    held = page.fetch("POST", "/api/generate?wait=0.5", recorded(seed=11))
+    assert (held.status, page.redirects) == (200, 1)
     assert picture(json.loads(held.body)["image"]).shape == (72, 96, 3)
 
+    answer = studio.http.post("/api/generate?wait=0", json=recorded(seed=11))
+    told = answer.json()
+    assert (answer.status_code, told["success"], told["image"]) == (202, False, None)
+    studio.finish(told["task_id"])
+    assert studio.http.get(f"/api/{told['status_url']}").json()["status"] == "done"
 
-def test_event_source_and_polling_end_with_the_picture(studio):
+
+def test_event_source_sees_the_steps_and_polling_ends_with_the_same_picture(studio):
     page = Page3(sender(studio))
+    slow(studio, 3)
     by_source = page.generate_by_event_source(recorded("white-balance", generation="3"))
     by_polling = page.generate_by_polling(recorded("white-balance", generation="3"), pause=lambda: time.sleep(0.2))
+
+    steps = [event["current_step"] for event in by_source["events"] if event["status"] == "processing"]
+    assert steps == sorted(steps)
+    assert set(steps) & set(range(1, 10))
+    assert {event["total_steps"] for event in by_source["events"] if event["status"] == "processing"} == {10}
     assert np.array_equal(picture(by_source["image"]), picture(by_polling["image"]))
     assert by_polling["seen"][-1]["progress"] == 1.0
 
 
-def test_cancelled_edit_stays_cancelled(studio, slow_model):
-    slow_model(5)
+def test_cancelled_edit_stays_cancelled(studio):
+    slow(studio, 20)
     page = Page3(sender(studio))
     task_id = page.submit(recorded(generation="3", seed=12))
-    until(lambda: page.json("GET", f"/api/generate/status/{task_id}")["status"] != "queued", "the work to begin")
+    until(lambda: page.json("GET", f"/api/generate/status/{task_id}")["status"] == "processing", "progress", 30)
     assert page.cancel(task_id)["success"] is True
     assert page.json("GET", f"/api/generate/status/{task_id}")["status"] == "cancelled"
     refused = page.fetch("GET", f"/api/generate/result/{task_id}")
@@ -152,6 +153,8 @@ def test_cancelled_edit_stays_cancelled(studio, slow_model):
         400,
         "Task not completed yet. Current status: cancelled",
     )
+    # The model has ended, too: the next edit need not wait for the rest of it.
+    assert page.generate(recorded(generation="3", seed=13))["result"]["status"] == "done"
 
 
 def test_open_routes_need_no_key_and_edits_do(studio):
