@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
@@ -241,7 +242,7 @@ class Editor:
         is_page = bool(self.event.headers.get("Origin")) or self.event.headers.get("Sec-Fetch-Mode") == "cors"
         if not is_page or hops >= MAX_HOPS:
             return None
-        query = f"hop={hops + 1}" + (f"&ignored={','.join(ignored)}" if ignored else "")
+        query = f"hop={hops + 1}" + (f"&ignored={quote(','.join(ignored))}" if ignored else "")
         return Response(303, body="", headers={"Location": f"{place}?{query}", "Cache-Control": "no-store"})
 
 
