@@ -120,7 +120,7 @@ class ApiKeyMissing(CallerError):
 class RequestTooLarge(CallerError):
     """A request's body is larger than a function can be given."""
 
-    sentence = "The request has {size_bytes} bytes, {limit_bytes} are allowed"
+    sentence = "The request has {size_bytes} bytes, {limit_bytes} are allowed; POST /api/v1/uploads takes larger images"
     remedy = "Upload the images, see POST /api/v1/uploads, and send their image_url instead."
 
 

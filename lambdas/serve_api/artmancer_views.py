@@ -232,7 +232,7 @@ def said(task: Task) -> str | None:
     """Return what went wrong, in words that the old client knows where it compares them."""
     message = task.public_error_message
     if message and _OUT_OF_MEMORY.search(message) and "out of memory" not in message.lower():
-        return f"CUDA out of memory: {message}"
+        return f"Out of memory: {message}"
     return message
 
 

@@ -195,7 +195,7 @@ def test_request_sent_again_with_its_key_is_one_task(api):
             "ModelUnavailable",
             "The model does not answer: OutOfMemory",
             503,
-            "CUDA out of memory: The model does not answer: OutOfMemory",
+            "Out of memory: The model does not answer: OutOfMemory",
         ),
         ("ModelFailed", "The model failed: it broke", 500, "The model failed: it broke"),
     ],
