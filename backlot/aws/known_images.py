@@ -21,27 +21,27 @@ class KnownImages:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def remember(self, owner: str, key: str, *, now_s: int) -> str:
+    def remember(self, owner: str, image_url: str, *, now_s: int) -> str:
         """Return a new id of a picture.
 
         Args:
             owner: id of the API key that sent it.
-            key: of the object in the bucket.
+            image_url: where it lies.
             now_s: Unix seconds.
         """
         image_id = str(uuid.uuid4())
         self._table.update(
             f"image#{image_id}",
-            "SET object_key = :key, held_by = :owner, expires_at = :expiry",
+            "SET image_url = :url, held_by = :owner, expires_at = :expiry",
             condition="attribute_not_exists(id)",
-            values={":key": key, ":owner": owner, ":expiry": now_s + KNOWN_S},
+            values={":url": image_url, ":owner": owner, ":expiry": now_s + KNOWN_S},
         )
         return image_id
 
-    def key_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
-        """Return the key of a picture's object; None if the id is unknown, too old, or another API key's."""
+    def url_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
+        """Return where a picture lies; None if the id is unknown, too old, or another API key's."""
         item = self._table.get(f"image#{image_id}") if len(image_id) <= MAX_ID_CHARS else None
         # DynamoDB deletes what has expired within days, not at once.
         if item is None or item["held_by"] != owner or int(item["expires_at"]) <= now_s:
             return None
-        return str(item["object_key"])
+        return str(item["image_url"])

@@ -7,12 +7,13 @@ from lambdas.serve_api.openapi_parts import forbidden, ref, throttled, unprocess
 
 _TEXT, _FLAG, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}
 _PICTURE = {"type": "string", "description": "In base64, with or without the beginning of a data: URL."}
+_PLACE = {"type": "string", "description": "In base64, or the s3:// URL of an upload."}
 _DETAIL = ref(OldError)
 _HELD = {"description": "The model still starts; the same request sent again joins the task that is at work."}
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}}
 _CLICK = {
-    "image": _PICTURE,
+    "image": _PLACE,
     "image_id": {**_TEXT, "description": "Instead of the picture, for an hour after it was sent."},
     "points": {**_POINTS, "description": "Clicks, pixels; they win over `bbox`."},
     "bbox": {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4},
@@ -24,7 +25,7 @@ _CLICK = {
     "border_adjustment": {**_NUMBER, "default": 0, "description": "Instead of `dilate_amount`, also below 0."},
     "use_blur": {**_FLAG, "default": False},
     "auto_detect": {**_FLAG, "description": "Without points and box: what fills the picture's inner 80 %."},
-    "mask": {**_PICTURE, "description": "A rough mask: without points and box, its middle is clicked."},
+    "mask": {**_PLACE, "description": "A rough mask: without points and box, its middle is clicked."},
     "model_type": {**_TEXT, "enum": ["segmentation", "fastsam", "birefnet"], "default": "segmentation"},
 }
 
@@ -52,7 +53,7 @@ def _mask_paths() -> dict[str, Any]:
             "smart-mask",
             "detect_mask",
             "Mask what is in the middle, or below a rough mask (older clients)",
-            _body({"image": _PICTURE, "mask": _PICTURE, "auto_detect": {**_FLAG, "default": True}}),
+            _body({"image": _PLACE, "mask": _PLACE, "auto_detect": {**_FLAG, "default": True}}),
             detected,
             {},
         ),

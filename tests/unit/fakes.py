@@ -226,12 +226,12 @@ class KnownPictures:
 
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def remember(self, owner: str, key: str, *, now_s: int) -> str:
+    def remember(self, owner: str, image_url: str, *, now_s: int) -> str:
         image_id = f"image-{len(self.kept)}"
-        self.kept[owner, image_id] = key
+        self.kept[owner, image_id] = image_url
         return image_id
 
-    def key_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
+    def url_of(self, owner: str, image_id: str, *, now_s: int) -> str | None:
         return self.kept.get((owner, image_id))
 
 

@@ -8,7 +8,7 @@ from backlot.aws.known_images import KNOWN_S, MAX_ID_CHARS, KnownImages
 from tests.unit.fakes import NOW_MS
 
 NOW_S = NOW_MS // 1000
-KEY = "uploads/inline/abc.png"
+URL = "s3://assets/uploads/inline/abc.png"
 
 
 class Table:
@@ -33,21 +33,21 @@ def known() -> KnownImages:
 
 
 def test_picture_is_known_to_its_key_for_an_hour(known):
-    image_id = known.remember("key-1", KEY, now_s=NOW_S)
+    image_id = known.remember("key-1", URL, now_s=NOW_S)
 
-    assert known.key_of("key-1", image_id, now_s=NOW_S + KNOWN_S - 1) == KEY
-    assert known.key_of("key-1", image_id, now_s=NOW_S + KNOWN_S) is None
+    assert known.url_of("key-1", image_id, now_s=NOW_S + KNOWN_S - 1) == URL
+    assert known.url_of("key-1", image_id, now_s=NOW_S + KNOWN_S) is None
 
 
 def test_picture_of_another_key_is_unknown(known):
-    image_id = known.remember("key-1", KEY, now_s=NOW_S)
-    assert known.key_of("key-2", image_id, now_s=NOW_S) is None
+    image_id = known.remember("key-1", URL, now_s=NOW_S)
+    assert known.url_of("key-2", image_id, now_s=NOW_S) is None
 
 
 @pytest.mark.parametrize("image_id", ["", "nobody", "x" * 10_000])
 def test_id_that_nobody_has_is_unknown(known, image_id):
-    assert known.key_of("key-1", image_id, now_s=NOW_S) is None
+    assert known.url_of("key-1", image_id, now_s=NOW_S) is None
 
 
 def test_same_picture_gets_a_new_id_each_time(known):
-    assert len({known.remember("key-1", KEY, now_s=NOW_S) for _ in range(3)}) == 3
+    assert len({known.remember("key-1", URL, now_s=NOW_S) for _ in range(3)}) == 3

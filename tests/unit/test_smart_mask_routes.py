@@ -130,6 +130,22 @@ def test_fields_of_both_generations_mean_what_they_meant(api, fields, asked):
     assert {name: request[name] for name in asked} == asked
 
 
+def test_picture_too_large_for_a_request_is_named_by_its_upload(api):
+    worker = working(api, MASK)
+    answer = post(api, CLICK | {"image": "s3://assets/uploads/large.png"})
+    assert (answer.status, api.uploads.kept) == (200, {})
+    assert post(api, {"image_id": answer.json()["image_id"], "points": [[9, 9]]}).status == 200
+    assert {request["image_url"] for _, request in worker.requests} == {"s3://assets/uploads/large.png"}
+
+
+@pytest.mark.parametrize("url", ["s3://other/uploads/a.png", "s3://assets/faces/a.png", "https://127.0.0.1/a.png"])
+def test_place_that_must_not_be_read_is_refused(api, url):
+    worker = working(api, MASK)
+    answer = post(api, CLICK | {"image": url})
+    assert (answer.status, worker.requests) == (400, [])
+    assert answer.json()["detail"].startswith("Failed to cache image: The image URL is refused")
+
+
 def test_rough_mask_is_kept_beside_the_picture(api):
     worker = working(api, MASK)
     post(api, {"image": PICTURE, "mask": in_base64(Image.new("L", (40, 30), 9))})

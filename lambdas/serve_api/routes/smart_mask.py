@@ -69,13 +69,18 @@ def _click(deps: Deps, body: dict[str, Any], owner: str) -> dict[str, Any]:
     prompt = _prompt(body)
     if not (prompt or body.get("mask") or body.get("auto_detect")):
         raise Refusal(400, "Either 'points' or 'bbox' must be provided")
-    inline = InlineImages(deps.settings.bucket)
-    key = _known(deps, body, owner) if not body.get("image") else None
-    image_url = f"s3://{deps.settings.bucket}/{key}" if key else _kept(inline, body["image"], "Failed to cache image")
+    inline, now_s = InlineImages(deps.settings.bucket), deps.clock() // 1000
+    if body.get("image"):
+        image_url = _kept(deps, inline, body["image"], "Failed to cache image")
+        image_id = deps.known_images.remember(owner, image_url, now_s=now_s)
+    else:
+        image_id = str(body["image_id"])
+        image_url = deps.known_images.url_of(owner, image_id, now_s=now_s) or ""
+    if not image_url:
+        raise Refusal(404, f"Image ID not found or expired: {image_id[:64]}")
     if not prompt and body.get("mask"):
-        prompt = {"guide_url": _kept(inline, body["mask"], "Failed to read mask")}
+        prompt = {"guide_url": _kept(deps, inline, body["mask"], "Failed to read mask")}
     old_pictures.store(deps, inline)
-    image_id = str(body.get("image_id")) if key else _remember(deps, image_url, owner)
     try:
         mask, request_id = _mask(deps, body, {"image_url": image_url, **prompt}, owner)
     except Refusal as refusal:
@@ -120,13 +125,13 @@ def _detect(deps: Deps, body: dict[str, Any], owner: str) -> str:
         raise Refusal(400, "'image' must be provided")
     inline = InlineImages(deps.settings.bucket)
     values: dict[str, Any] = {
-        "image_url": _kept(inline, body["image"], "Failed to read image"),
+        "image_url": _kept(deps, inline, body["image"], "Failed to read image"),
         "grow_px": DETECT_GROW_PX,
     }
     if not body.get("auto_detect", True):
         if not body.get("mask"):
             raise Refusal(400, "'mask' must be provided unless 'auto_detect' is set")
-        values["guide_url"] = _kept(inline, body["mask"], "Failed to read mask")
+        values["guide_url"] = _kept(deps, inline, body["mask"], "Failed to read mask")
     old_pictures.store(deps, inline)
     task = old_pictures.run(deps, MASK, values, owner)
     return old_pictures.encoded(old_pictures.result(deps, task, FAILED))
@@ -152,21 +157,12 @@ def _prompt(body: dict[str, Any]) -> dict[str, Any]:
     return {"text": text} if text and text.strip() else {}
 
 
-def _known(deps: Deps, body: dict[str, Any], owner: str) -> str:
-    image_id = str(body["image_id"])
-    key = deps.known_images.key_of(owner, image_id, now_s=deps.clock() // 1000)
-    if key is None:
-        raise Refusal(404, f"Image ID not found or expired: {image_id[:64]}")
-    return key
-
-
-def _remember(deps: Deps, image_url: str, owner: str) -> str:
-    key = image_url.removeprefix(f"s3://{deps.settings.bucket}/")
-    return deps.known_images.remember(owner, key, now_s=deps.clock() // 1000)
-
-
-def _kept(inline: InlineImages, picture: Any, failed: str) -> str:
+def _kept(deps: Deps, inline: InlineImages, picture: Any, failed: str) -> str:
+    """Return where a picture lies that came in base64, or by its URL."""
     try:
+        if str(picture).startswith(("s3://", "https://")):
+            deps.request_context.images.check(str(picture))
+            return str(picture)
         return inline.keep_bytes(old_pictures.decoded(str(picture)))
     except (ValueError, BacklotError) as error:
         raise Refusal(400, f"{failed}: {error}") from error
