@@ -47,7 +47,7 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
 
     @app.exception_handler(OldRefusal)
     def refused_as_before(error: OldRefusal) -> Response[Any]:
-        return _json(error.status, {"detail": error.detail})
+        return _json(error.status, {"detail": error.detail, **error.more})
 
     @app.exception_handler(BacklotError)
     def refused(error: BacklotError) -> Response[Any]:

@@ -57,11 +57,13 @@ class OldRefusal(Exception):
     Args:
         status: HTTP status.
         detail: the words.
+        more: what the answer says beside them.
     """
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, **more: Any) -> None:
         self.status = status
         self.detail = detail
+        self.more = more
         super().__init__(detail)
 
 

@@ -10,8 +10,9 @@ from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
 from backlot.tasks import Status, Task
 from lambdas.serve_api import http_requests
+from lambdas.serve_api.artmancer_pictures import MAX_PICTURE_BYTES
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.http_requests import MAX_WAIT_S
+from lambdas.serve_api.http_requests import MAX_WAIT_S, OldRefusal
 from lambdas.serve_api.routes.tasks import check_room, wait_for_end
 
 if TYPE_CHECKING:
@@ -20,25 +21,7 @@ if TYPE_CHECKING:
 #: Largest picture that is worked on here, pixels: a function has the memory for several copies of it.
 MAX_PIXELS = 16_000_000
 
-#: Largest picture in an answer, bytes: Lambda's answers have at most 6 MB, in which a picture is a third longer.
-MAX_PICTURE_BYTES = 4_500_000
-
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
-
-
-class Refusal(Exception):
-    """A request that is answered in the old server's words.
-
-    Args:
-        status: HTTP status.
-        sentence: as its clients read it.
-        more: what the answer says beside it.
-    """
-
-    def __init__(self, status: int, sentence: str, **more: Any) -> None:
-        self.status = status
-        self.more = more
-        super().__init__(sentence)
 
 
 def decoded(text: str) -> bytes:
@@ -115,20 +98,20 @@ def result(deps: Deps, task: Task, failed: str) -> bytes:
         failed: how the old server began its sentence about a failure of its own.
 
     Raises:
-        Refusal: the task has made none, is not done yet, or the picture is too large for an answer; it says which.
+        OldRefusal: the task has made none, is not done yet, or the picture is too large for an answer; it says which.
     """
     known = {"request_id": task.task_id}
     if not task.status.is_final:
-        raise Refusal(503, "The model is still starting; send the same request again in a few seconds", **known)
+        raise OldRefusal(503, "The model is still starting; send the same request again in a few seconds", **known)
     if task.status is Status.CANCELLED:
-        raise Refusal(409, "The request was cancelled", **known)
+        raise OldRefusal(409, "The request was cancelled", **known)
     if task.status is not Status.COMPLETED:
         words = task.public_error_message or failed
         is_callers = task.error is not None and issubclass(task.error, CallerError)
-        raise Refusal(400 if is_callers else 500, words if is_callers else f"{failed}: {words}", **known)
+        raise OldRefusal(400 if is_callers else 500, words if is_callers else f"{failed}: {words}", **known)
     url = task.steps[-1].result_url
     key = deps.request_context.images.own_key(url)
     try:
         return deps.objects.get(str(key), MAX_PICTURE_BYTES)
     except BacklotError as error:
-        raise Refusal(413, f"{error}; the picture lies at {url}", result_url=url, **known) from error
+        raise OldRefusal(413, f"{error}; the picture lies at {url}", result_url=url, **known) from error

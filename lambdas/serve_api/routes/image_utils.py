@@ -15,8 +15,8 @@ from backlot.errors import BacklotError
 from backlot.inline_images import InlineImages
 from lambdas.serve_api import http_requests, old_pictures
 from lambdas.serve_api.deps import Deps
+from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
-from lambdas.serve_api.old_pictures import Refusal
 
 # Most requests carry no picture and should not wait for the decoder: routes import it when they need it.
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def image_utils_router(deps: Deps) -> APIGatewayRouter:
     @router.post("/api/image-utils/remove-bg")
     def remove_background() -> Response[Any]:
         owner, form = http_requests.owner(router.current_event), multipart_form(router.current_event)
-        try:
-            body = _without_background(deps, form, owner)
-        except Refusal as refusal:
-            return _answer(refusal.status, {"detail": str(refusal), **refusal.more})
+        body = _without_background(deps, form, owner)
         return Response(200, content_type="image/png", body=body, headers={"Cache-Control": "no-store"})
 
     @router.post("/api/image-utils/extract-object")
@@ -69,13 +66,13 @@ def image_utils_router(deps: Deps) -> APIGatewayRouter:
 def _without_background(deps: Deps, form: Form, owner: str) -> bytes:
     file = form.files.get("file")
     if file is None or not file.content_type.startswith("image/"):
-        raise Refusal(400, "File must be an image. Supported formats: PNG, JPEG, JPG, WEBP")
+        raise OldRefusal(400, "File must be an image. Supported formats: PNG, JPEG, JPG, WEBP")
     inline = InlineImages(deps.settings.bucket)
     failed = "Error removing background"
     try:
         image_url = inline.keep_bytes(file.body)
     except BacklotError as error:
-        raise Refusal(400, f"{failed}: {error}") from error
+        raise OldRefusal(400, f"{failed}: {error}") from error
     old_pictures.store(deps, inline)
     values = {"image_url": image_url, "quality": "fast", "max_side": REMOVED_SIDE_PX}
     return old_pictures.result(deps, old_pictures.run(deps, "remove-background", values, owner), failed)

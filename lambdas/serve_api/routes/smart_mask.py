@@ -15,7 +15,7 @@ from backlot.inline_images import InlineImages
 from backlot.operations.smart_mask import MAX_GROW_PX
 from lambdas.serve_api import http_requests, old_pictures
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.old_pictures import Refusal
+from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.routes.tasks import cancelled, owned_task
 
 MASK, BACKGROUND = "smart-mask", "remove-background"
@@ -36,17 +36,14 @@ def smart_mask_router(deps: Deps) -> APIGatewayRouter:
     @router.post("/api/smart-mask")
     def smart_mask() -> Response[Any]:
         body, owner = http_requests.json_object(router.current_event), http_requests.owner(router.current_event)
-        try:
-            return _answer(200, _click(deps, body, owner))
-        except Refusal as refusal:
-            return _answer(refusal.status, {"detail": str(refusal), **refusal.more})
+        return _answer(200, _click(deps, body, owner))
 
     @router.post("/api/smart-mask/detect")
     def detect() -> Response[Any]:
         body, owner = http_requests.json_object(router.current_event), http_requests.owner(router.current_event)
         try:
             return _answer(200, {"success": True, "mask": _detect(deps, body, owner), "error": None})
-        except (Refusal, BacklotError, http_requests.BadRequest) as error:
+        except (OldRefusal, BacklotError, http_requests.BadRequest) as error:
             return _answer(200, {"success": False, "mask": None, "error": _words(error)})
 
     @router.post("/api/smart-mask/cancel/<request_id>")
@@ -65,10 +62,10 @@ def smart_mask_router(deps: Deps) -> APIGatewayRouter:
 def _click(deps: Deps, body: dict[str, Any], owner: str) -> dict[str, Any]:
     """Make a mask, or find out why there is none."""
     if not body.get("image") and not body.get("image_id"):
-        raise Refusal(400, "Either 'image' or 'image_id' must be provided")
+        raise OldRefusal(400, "Either 'image' or 'image_id' must be provided")
     prompt = _prompt(body)
     if not (prompt or body.get("mask") or body.get("auto_detect")):
-        raise Refusal(400, "Either 'points' or 'bbox' must be provided")
+        raise OldRefusal(400, "Either 'points' or 'bbox' must be provided")
     inline, now_s = InlineImages(deps.settings.bucket), deps.clock() // 1000
     if body.get("image"):
         image_url = _kept(deps, inline, body["image"], "Failed to cache image")
@@ -77,15 +74,15 @@ def _click(deps: Deps, body: dict[str, Any], owner: str) -> dict[str, Any]:
         image_id = str(body["image_id"])
         image_url = deps.known_images.url_of(owner, image_id, now_s=now_s) or ""
     if not image_url:
-        raise Refusal(404, f"Image ID not found or expired: {image_id[:64]}")
+        raise OldRefusal(404, f"Image ID not found or expired: {image_id[:64]}")
     if not prompt and body.get("mask"):
         prompt = {"guide_url": _kept(deps, inline, body["mask"], "Failed to read mask")}
     old_pictures.store(deps, inline)
     try:
         mask, request_id = _mask(deps, body, {"image_url": image_url, **prompt}, owner)
-    except Refusal as refusal:
+    except OldRefusal as refusal:
         # The next click need not bring the picture again.
-        raise Refusal(refusal.status, str(refusal), image_id=image_id, **refusal.more) from refusal
+        raise OldRefusal(refusal.status, str(refusal), image_id=image_id, **refusal.more) from refusal
     return {
         "success": True,
         "mask_base64": old_pictures.encoded(mask),
@@ -122,7 +119,7 @@ def _edged(mask: bytes, box: list[float] | None, grow_px: int, *, soften: bool) 
 def _detect(deps: Deps, body: dict[str, Any], owner: str) -> str:
     """Return the mask of what is in a picture's middle, or where a rough mask is."""
     if not body.get("image"):
-        raise Refusal(400, "'image' must be provided")
+        raise OldRefusal(400, "'image' must be provided")
     inline = InlineImages(deps.settings.bucket)
     values: dict[str, Any] = {
         "image_url": _kept(deps, inline, body["image"], "Failed to read image"),
@@ -130,7 +127,7 @@ def _detect(deps: Deps, body: dict[str, Any], owner: str) -> str:
     }
     if not body.get("auto_detect", True):
         if not body.get("mask"):
-            raise Refusal(400, "'mask' must be provided unless 'auto_detect' is set")
+            raise OldRefusal(400, "'mask' must be provided unless 'auto_detect' is set")
         values["guide_url"] = _kept(deps, inline, body["mask"], "Failed to read mask")
     old_pictures.store(deps, inline)
     task = old_pictures.run(deps, MASK, values, owner)
@@ -142,18 +139,18 @@ def _prompt(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("points"):
         points = body["points"]
         if not isinstance(points, list) or not all(_are_numbers(point, 2) for point in points):
-            raise Refusal(400, "Points must be a list of [x, y] coordinates")
+            raise OldRefusal(400, "Points must be a list of [x, y] coordinates")
         return {"points": [[max(float(side), 0.0) for side in point] for point in points]}
     if body.get("bbox"):
         if not _are_numbers(body["bbox"], 4):
-            raise Refusal(400, "Bounding box must be [x1, y1, x2, y2]")
+            raise OldRefusal(400, "Bounding box must be [x1, y1, x2, y2]")
         x1, y1, x2, y2 = (max(float(side), 0.0) for side in body["bbox"])
         if x1 == x2 or y1 == y2:
-            raise Refusal(400, "Bounding box must be [x1, y1, x2, y2] and have an area")
+            raise OldRefusal(400, "Bounding box must be [x1, y1, x2, y2] and have an area")
         return {"box": [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]}
     text = body.get("text")
     if text is not None and not isinstance(text, str):
-        raise Refusal(400, "'text' must be a text")
+        raise OldRefusal(400, "'text' must be a text")
     return {"text": text} if text and text.strip() else {}
 
 
@@ -165,7 +162,7 @@ def _kept(deps: Deps, inline: InlineImages, picture: Any, failed: str) -> str:
             return str(picture)
         return inline.keep_bytes(old_pictures.decoded(str(picture)))
     except (ValueError, BacklotError) as error:
-        raise Refusal(400, f"{failed}: {error}") from error
+        raise OldRefusal(400, f"{failed}: {error}") from error
 
 
 def _are_numbers(values: Any, count: int) -> bool:
@@ -178,7 +175,7 @@ def _are_numbers(values: Any, count: int) -> bool:
 
 def _whole(value: Any, name: str) -> int:
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise Refusal(400, f"'{name}' must be a number of pixels")
+        raise OldRefusal(400, f"'{name}' must be a number of pixels")
     return round(value)
 
 

@@ -8,8 +8,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from backlot.errors import BacklotError
 from lambdas.serve_api import http_requests, old_pictures
+from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
-from lambdas.serve_api.old_pictures import Refusal
 
 #: Largest answer with a picture before and after, characters in base64.
 MAX_PAIR_CHARS = 5_900_000
@@ -28,10 +28,7 @@ def white_balance_router() -> APIGatewayRouter:
     @router.post("/api/white-balance")
     def white_balance() -> Response[Any]:
         http_requests.owner(router.current_event)
-        try:
-            return _answer(200, _balanced(multipart_form(router.current_event)))
-        except Refusal as refusal:
-            return _answer(refusal.status, {"detail": str(refusal)})
+        return _answer(200, _balanced(multipart_form(router.current_event)))
 
     @router.post("/api/image-utils/white-balance")
     def white_balance_of_image_utils() -> Response[Any]:
@@ -46,16 +43,16 @@ def _balanced(form: Form) -> dict[str, Any]:
 
     file, method = form.files.get("file"), form.fields.get("method", "auto")
     if file is None:
-        raise Refusal(422, "'file' must be an image")
+        raise OldRefusal(422, "'file' must be an image")
     if method not in METHODS:
-        raise Refusal(422, f"'method' must be one of {', '.join(METHODS)}")
+        raise OldRefusal(422, f"'method' must be one of {', '.join(METHODS)}")
     if method == "ai":
-        raise Refusal(422, "'ai' is a task: POST /api/generate with task_type white-balance and the picture")
+        raise OldRefusal(422, "'ai' is a task: POST /api/generate with task_type white-balance and the picture")
     temperature, tint = (_share(form, name, white_balance.FULL) for name in ("temperature", "tint"))
     try:
         picture, kind = old_pictures.opened(file.body), codecs.read_header(file.body).content_type
     except BacklotError as error:
-        raise Refusal(422, str(error)) from error
+        raise OldRefusal(422, str(error)) from error
     is_auto = method == "auto"
     gains = white_balance.grey_world(picture.pixels) if is_auto else white_balance.by_hand(temperature, tint)
     profile = picture.icc_profile if picture.pixels.mode != "L" else None
@@ -66,7 +63,7 @@ def _balanced(form: Form) -> dict[str, Any]:
     corrected = old_pictures.encoded(data)
     original = base64.b64encode(file.body).decode("ascii")
     if len(corrected) + len(original) > MAX_PAIR_CHARS:
-        raise Refusal(413, "The picture before and after do not fit into one answer; send a smaller one")
+        raise OldRefusal(413, "The picture before and after do not fit into one answer; send a smaller one")
     gain = {"red": round(gains.red, 4), "green": round(gains.green, 4), "blue": round(gains.blue, 4)}
     return {
         "success": True,
@@ -83,7 +80,7 @@ def _share(form: Form, name: str, most: float) -> float:
     except ValueError:
         value = float("nan")
     if not abs(value) <= most:
-        raise Refusal(422, f"'{name}' must be a number between -{most:g} and {most:g}")
+        raise OldRefusal(422, f"'{name}' must be a number between -{most:g} and {most:g}")
     return value
 
 
