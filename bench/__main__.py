@@ -20,6 +20,7 @@ from bench.gpu_lane import measure_gpu_lane
 from bench.layer import measure_layer
 from bench.listing import measure_listing
 from bench.models_environment import measured_by
+from bench.own_models import measure_own_models
 from bench.polling import measure_polling
 from bench.serving import measure_serving
 from bench.stand import Stand
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, Callable[[Stand], Section]] = {
     "schp": lambda _: measured_by("bench.schp"),
     "segment": lambda _: measured_by("bench.segment"),
     "clicks": measure_clicks,
+    "own-models": measure_own_models,
 }
 
 
