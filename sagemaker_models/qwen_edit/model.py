@@ -235,7 +235,11 @@ def _switch(loaded: _Loaded, checkpoint: TaskCheckpoint, plan: Plan, *, of_reque
 
 
 def _refused(sha256: str, reason: str) -> Refused:
-    return Refused("CheckpointRefused", f"The checkpoint is refused: {sha256[:16]}: {reason}.")
+    # A file of a request is called by its hash, so that the reason may say it already.
+    called = sha256[:16]
+    words = reason.replace(sha256, called)
+    named = words if called in words else f"{called}: {words}"
+    return Refused("CheckpointRefused", f"The checkpoint is refused: {named}.")
 
 
 def _conditions(images: Sequence[Pixels]) -> dict[str, bytes]:
