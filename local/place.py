@@ -18,8 +18,9 @@ from zlib import crc32
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Ports are looked for from here upwards, at a start that follows from the place's path.
-FIRST_PORT, PORTS = 20_000, 20_000
+#: Ports are looked for from here upwards, at a start that follows from the place's path. Linux gives those from 32768
+#: on to connections that begin here.
+FIRST_PORT, PORTS = 20_000, 12_000
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 

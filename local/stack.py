@@ -13,7 +13,7 @@ from local.models import STAND_INS, await_model_server, connect_endpoint, start_
 from local.place import ROOT, Place
 from local.processes import Background, stamp_of
 
-#: The stand-ins and the front door start in about a second; on a machine with three places starting, in many more.
+#: The stand-ins and the front door start in about a second; with three places that start on two cores, in many more.
 START_S = 60.0
 
 
@@ -66,7 +66,7 @@ def down(place: Place) -> None:
         with ThreadPoolExecutor(max(1, len(together))) as threads:
             list(threads.map(Background.stop, together))
     # The emulator leaves an unpacked layer behind for every process of a function that it has started.
-    shutil.rmtree(place.run)
+    shutil.rmtree(place.run, ignore_errors=True)
 
 
 def _start_stand_ins(place: Place) -> None:

@@ -152,8 +152,8 @@ class Studio:
 def studio(worker_id) -> Iterator[Studio]:
     place = Place.open(ROOT / ".local" / f"test-{worker_id}")
     down(place)
-    outputs = up(place, faults="all")
     try:
+        outputs = up(place, faults="all")
         studio = Studio(place, outputs, {name: api_key(place, outputs, name) for name in ("studio", "trial")})
         with studio.http, studio.stand_ins:
             yield studio
