@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ ASTRONAUT, ADMIRAL = "astronaut.png", "grace_hopper.jpg"
 
 #: What the catalogue's examples call their pictures, and the portraits that play them.
 PLAYED_BY = {"scene.jpg": ASTRONAUT, "portrait.jpg": ADMIRAL, "person.jpg": ASTRONAUT}
+
+#: Colours of clicks, BGR.
+MEANT, BESIDE = (60, 255, 60), (60, 60, 255)
 
 #: Light of a bulb on a camera that is set to daylight: factors of blue, green and red.
 BULB = (0.62, 0.9, 1.18)
@@ -49,17 +53,19 @@ def ellipse(like: Pixels, centre: tuple[int, int], radii: tuple[int, int]) -> Pi
     return mask
 
 
-def clicked(pixels: Pixels, point: tuple[int, int]) -> Pixels:
-    """Return a picture with a cross where somebody clicked.
+def clicked(pixels: Pixels, points: Sequence[tuple[int, int]], labels: Sequence[int]) -> Pixels:
+    """Return a picture with a cross where somebody clicked, green on what is meant and red beside it.
 
     Args:
-        point: x and y, pixels.
+        points: x and y, pixels.
+        labels: 1 for what is meant.
 
     Shapes:
         pixels and result (H, W, 3) uint8 BGR.
     """
     marked = pixels.copy()
-    cv2.drawMarker(marked, point, (60, 255, 60), cv2.MARKER_TILTED_CROSS, 26, 4)
+    for point, label in zip(points, labels, strict=True):
+        cv2.drawMarker(marked, point, MEANT if label else BESIDE, cv2.MARKER_TILTED_CROSS, 26, 4)
     return marked
 
 

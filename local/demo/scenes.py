@@ -23,8 +23,8 @@ MASKED = "masked.png"
 #: jacket, pixels.
 PATCH, PATCH_ALONE, SHOULDER = ((171, 385), (44, 46)), ((171, 385), (37, 39)), ((424, 436), (44, 46))
 
-#: Points on the astronaut's suit and hair.
-SUIT, HAIR = (260, 410), (225, 60)
+#: Points on the astronaut's hair, suit and face.
+HAIR, SUIT, FACE = (225, 60), (260, 410), (225, 130)
 
 
 def scene_of(name: str, client: Client, *, route: str | None) -> Scene:
@@ -144,15 +144,15 @@ def _smart_mask(client: Client) -> Scene:
     """Click twice on the same picture: the second time only the decoder has to work."""
     astronaut = pictures.portrait(ASTRONAUT)
     url = client.upload(ASTRONAUT, (pictures.PORTRAITS / ASTRONAUT).read_bytes())
-    for name, title, point in (
-        ("suit", "a click on the suit", SUIT),
-        ("hair", "the same picture, a click on the hair", HAIR),
+    for name, title, points, labels in (
+        ("person", "a click on the person", [HAIR], [1]),
+        ("suit", "the same picture, the suit and not the face", [SUIT, FACE], [1, 0]),
     ):
         yield Shot(
             "smart-mask",
-            {"image_url": url, "points": [list(point)]},
+            {"image_url": url, "points": [list(point) for point in points], "labels": labels},
             title,
-            [_cell("before, and the click", pictures.clicked(astronaut, point))],
+            [_cell("before, and the clicks", pictures.clicked(astronaut, points, labels))],
             name=f"smart-mask-{name}",
             makes_masks=True,
         )
