@@ -20,8 +20,7 @@ BODIES: dict[str, tuple[bytes, list[str | int], str]] = {
     "list": (b"[]", ["body"], "model_attributes_type"),
     "broken": (b'{"image_url": ', ["body"], "json_invalid"),
     "trailing": (b'{"image_url": "x"}}', ["body"], "json_invalid"),
-    # The gateway replaces what is not UTF-8 before the function sees it.
-    "not utf-8": (b'{"image_url": "\xff\xfe"}', ["body", "image_url"], "image_url_refused"),
+    "not utf-8": (b'{"image_url": "\xff\xfe"}', ["body"], "json_invalid"),
     "half a surrogate": (b'{"image_url": "\\ud83d"}', ["body"], "json_invalid"),
     "nested without end": (b"[" * 5000, ["body"], "json_invalid"),
     "form": (b"image_url=https%3A%2F%2Fexample.com", ["body"], "json_invalid"),
