@@ -10,6 +10,7 @@ import ssl
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,11 +224,26 @@ def test_key_identity(cloud):
     assert (answer.json()["identity"].get("apiKeyId") == key["id"]) is cloud.corrected
 
 
-def invoke(cloud: Cloud, name: str, body: str) -> str:
+def test_broken_worker(cloud):
+    mark = cloud.place.run / "at-work"
+    breaks = f"import pathlib, time\nmark = pathlib.Path({str(mark)!r})\nif mark.exists():\n    raise RuntimeError\n"
+    invoke(cloud, "breaks", "mark.touch()\n    time.sleep(2)\n    mark.unlink()\n    return 'done'", head=breaks)
+    functions = cloud.aws("lambda")
+
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(functions.invoke, FunctionName="breaks")
+        until(mark.exists, "the first to be at work")
+        second = functions.invoke(FunctionName="breaks")
+
+    assert "FunctionError" in second
+    assert (json.load(first.result()["Payload"]) == "done") is cloud.corrected
+
+
+def invoke(cloud: Cloud, name: str, body: str, head: str = "") -> str:
     """Make a function, call it once, and return its ARN."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("main.py", f"def handler(event, context):\n    {body}\n")
+        archive.writestr("main.py", f"{head}def handler(event, context):\n    {body}\n")
     document = {"Version": "2012-10-17", "Statement": []}
     role = cloud.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
     functions = cloud.aws("lambda")
