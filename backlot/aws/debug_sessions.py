@@ -7,9 +7,10 @@ from typing import Protocol
 from backlot.assets import DEBUG_PREFIX
 
 #: What sessions are called, and the pictures in them; anything else is not looked up.
-_NAME = re.compile(r"\d{8}_\d{6}_[0-9a-f]{8}")
+#: Compiled when first used: a cold start does not pay for it.
+_NAME = r"\d{8}_\d{6}_[0-9a-f]{8}"
 _ARCHIVE = "session.zip"
-_IMAGE = re.compile(r"\d{2}_[A-Za-z0-9_]{1,60}\.png")
+_IMAGE = r"\d{2}_[A-Za-z0-9_]{1,60}\.png"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class KeptFile:
     @property
     def is_image(self) -> bool:
         """Whether it is one of the session's pictures."""
-        return _IMAGE.fullmatch(self.name) is not None
+        return re.fullmatch(_IMAGE, self.name) is not None
 
 
 class Objects(Protocol):
@@ -62,7 +63,7 @@ class DebugSessions:
 
     def files(self, owner: str, name: str) -> list[KeptFile]:
         """Return a session's files by name; none if there is no such session."""
-        return self._found(owner, name).get(name, []) if _NAME.fullmatch(name) else []
+        return self._found(owner, name).get(name, []) if re.fullmatch(_NAME, name) else []
 
     def key(self, owner: str, name: str, file: KeptFile) -> str:
         """Return the key of a session's file."""
@@ -95,6 +96,6 @@ class DebugSessions:
         found: dict[str, list[KeptFile]] = {}
         for key, size_bytes in self._objects.listed(f"{folder}{name}/" if name else folder):
             session, _, file = key.removeprefix(folder).partition("/")
-            if _NAME.fullmatch(session) and file and file != _ARCHIVE:
+            if re.fullmatch(_NAME, session) and file and file != _ARCHIVE:
                 found.setdefault(session, []).append(KeptFile(file, size_bytes))
         return {session: sorted(found[session], key=lambda each: each.name) for session in sorted(found, reverse=True)}

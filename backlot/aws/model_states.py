@@ -16,7 +16,8 @@ EVERY_MS = 60_000
 #: How long an item is kept after it was last written, seconds.
 _KEPT_S = 7 * 86_400
 
-_ENDPOINT = re.compile(re.escape(f"/{MODEL_RESULT_PREFIX}") + r"(?P<endpoint>[^/]+)/")
+#: Compiled when first used: a cold start does not pay for it.
+_ENDPOINT = f"/{MODEL_RESULT_PREFIX}(?P<endpoint>[^/]+)/"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ModelStates:
             location: where the answer lies; it names the endpoint.
             answer: in the form in which it is kept, see `backlot.aws.sagemaker`; None if there is none.
         """
-        found = _ENDPOINT.search(location or "")
+        found = re.search(_ENDPOINT, location or "")
         model = self._models.get(found["endpoint"]) if found else None
         said = ((answer or {}).get("output") or {}).get("model")
         now_ms = self._clock()

@@ -14,14 +14,12 @@ from lambdas.serve_api.http_status import http_status
 from lambdas.serve_api.routes.debug import debug_router
 from lambdas.serve_api.routes.edits import edits_router
 from lambdas.serve_api.routes.generate import generate_router
-from lambdas.serve_api.routes.image_utils import image_utils_router
+from lambdas.serve_api.routes.images import images_router
 from lambdas.serve_api.routes.machines import machines_router
 from lambdas.serve_api.routes.mask_component import mask_component_router
 from lambdas.serve_api.routes.service import service_router
-from lambdas.serve_api.routes.smart_mask import smart_mask_router
 from lambdas.serve_api.routes.tasks import tasks_router
 from lambdas.serve_api.routes.uploads import uploads_router
-from lambdas.serve_api.routes.white_balance import white_balance_router
 
 logger = Logger(child=True)
 
@@ -36,9 +34,7 @@ def build_app(deps: Deps) -> APIGatewayRestResolver:
     app.include_router(debug_router(deps))
     app.include_router(machines_router(deps))
     app.include_router(mask_component_router(deps))
-    app.include_router(smart_mask_router(deps))
-    app.include_router(image_utils_router(deps))
-    app.include_router(white_balance_router())
+    app.include_router(images_router(deps))
     app.include_router(service_router(deps))
 
     @app.exception_handler(BadRequest)

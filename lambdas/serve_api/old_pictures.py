@@ -5,6 +5,8 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Any
 
+from aws_lambda_powertools.event_handler import Response
+
 from backlot.errors import BacklotError, CallerError, ImageTooLarge, RequestTooLarge
 from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
@@ -115,3 +117,8 @@ def result(deps: Deps, task: Task, failed: str) -> bytes:
         return deps.objects.get(str(key), MAX_PICTURE_BYTES)
     except BacklotError as error:
         raise OldRefusal(413, f"{error}; the picture lies at {url}", result_url=url, **known) from error
+
+
+def json_answer(status: int, body: dict[str, Any]) -> Response[Any]:
+    """Answer with JSON."""
+    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})

@@ -4,12 +4,13 @@ import base64
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.errors import BacklotError
-from lambdas.serve_api import http_requests, old_pictures
+from lambdas.serve_api import old_pictures
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
+from lambdas.serve_api.old_pictures import json_answer
 
 #: Largest answer with a picture before and after, characters in base64.
 MAX_PAIR_CHARS = 5_900_000
@@ -21,20 +22,9 @@ LARGEST_PX = 65_535
 METHODS = ("auto", "manual", "ai")
 
 
-def white_balance_router() -> APIGatewayRouter:
-    """Return the routes."""
-    router = APIGatewayRouter()
-
-    @router.post("/api/white-balance")
-    def white_balance() -> Response[Any]:
-        http_requests.owner(router.current_event)
-        return _answer(200, _balanced(multipart_form(router.current_event)))
-
-    @router.post("/api/image-utils/white-balance")
-    def white_balance_of_image_utils() -> Response[Any]:
-        return white_balance()
-
-    return router
+def balance(event: APIGatewayProxyEvent) -> Response[Any]:
+    """Answer both paths."""
+    return json_answer(200, _balanced(multipart_form(event)))
 
 
 def _balanced(form: Form) -> dict[str, Any]:
@@ -82,7 +72,3 @@ def _share(form: Form, name: str, most: float) -> float:
     if not abs(value) <= most:
         raise OldRefusal(422, f"'{name}' must be a number between -{most:g} and {most:g}")
     return value
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response[Any]:
-    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})

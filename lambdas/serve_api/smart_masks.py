@@ -5,18 +5,21 @@ were: `No masks found` (a hint, no error), and `Image ID not found or expired` (
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.errors import BacklotError, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
 from backlot.operations.smart_mask import MAX_GROW_PX
+from backlot.tasks import Task
 from lambdas.serve_api import http_requests, old_pictures
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
-from lambdas.serve_api.routes.tasks import cancelled, owned_task
+from lambdas.serve_api.old_pictures import json_answer
+from lambdas.serve_api.routes.tasks import cancelled
 
 MASK, BACKGROUND = "smart-mask", "remove-background"
 
@@ -29,34 +32,37 @@ _SECOND = {"border_adjustment", "auto_detect", "mask", "model_type"}
 FAILED = "Mask generation failed"
 
 
-def smart_mask_router(deps: Deps) -> APIGatewayRouter:
-    """Return the routes."""
-    router = APIGatewayRouter()
+def click(deps: Deps, event: APIGatewayProxyEvent, owner: str) -> Response[Any]:
+    """Answer `POST /api/smart-mask`.
 
-    @router.post("/api/smart-mask")
-    def smart_mask() -> Response[Any]:
-        body, owner = http_requests.json_object(router.current_event), http_requests.owner(router.current_event)
-        return _answer(200, _click(deps, body, owner))
+    Args:
+        owner: id of the API key.
+    """
+    return json_answer(200, _click(deps, http_requests.json_object(event), owner))
 
-    @router.post("/api/smart-mask/detect")
-    def detect() -> Response[Any]:
-        body, owner = http_requests.json_object(router.current_event), http_requests.owner(router.current_event)
-        try:
-            return _answer(200, {"success": True, "mask": _detect(deps, body, owner), "error": None})
-        except (OldRefusal, BacklotError, http_requests.BadRequest) as error:
-            return _answer(200, {"success": False, "mask": None, "error": _words(error)})
 
-    @router.post("/api/smart-mask/cancel/<request_id>")
-    def cancel(request_id: str) -> Response[Any]:
-        try:
-            cancelled(deps, owned_task(router, deps, request_id, "Request"))
-        except TaskNotFound:
-            return _answer(404, {"detail": f"Request {request_id[:64]} not found"})
-        except TaskHasEnded as error:
-            return _answer(200, {"success": False, "message": str(error), "request_id": request_id})
-        return _answer(200, {"success": True, "message": "Request cancelled", "request_id": request_id})
+def detect(deps: Deps, event: APIGatewayProxyEvent, owner: str) -> Response[Any]:
+    """Answer `POST /api/smart-mask/detect`, with 200 always."""
+    body = http_requests.json_object(event)
+    try:
+        return json_answer(200, {"success": True, "mask": _detect(deps, body, owner), "error": None})
+    except (OldRefusal, BacklotError, http_requests.BadRequest) as error:
+        return json_answer(200, {"success": False, "mask": None, "error": _words(error)})
 
-    return router
+
+def cancel(deps: Deps, request_id: str, owned: Callable[[], Task]) -> Response[Any]:
+    """Answer `POST /api/smart-mask/cancel/<request_id>`.
+
+    Args:
+        owned: returns the caller's task of this id; raises TaskNotFound.
+    """
+    try:
+        cancelled(deps, owned())
+    except TaskNotFound:
+        return json_answer(404, {"detail": f"Request {request_id[:64]} not found"})
+    except TaskHasEnded as error:
+        return json_answer(200, {"success": False, "message": str(error), "request_id": request_id})
+    return json_answer(200, {"success": True, "message": "Request cancelled", "request_id": request_id})
 
 
 def _click(deps: Deps, body: dict[str, Any], owner: str) -> dict[str, Any]:
@@ -184,7 +190,3 @@ def _words(error: Exception) -> str:
     if isinstance(error, http_requests.BadRequest):
         return "; ".join(str(each["msg"]) for each in error.problems)
     return str(error)
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response[Any]:
-    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})

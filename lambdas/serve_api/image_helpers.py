@@ -8,7 +8,6 @@ generations' clients apart.
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.errors import BacklotError
@@ -17,8 +16,9 @@ from lambdas.serve_api import http_requests, old_pictures
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
+from lambdas.serve_api.old_pictures import json_answer
 
-# Most requests carry no picture and should not wait for the decoder: routes import it when they need it.
+# Most requests carry no picture and should not wait for the decoder: it is imported where it is needed.
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -29,38 +29,35 @@ REMOVED_SIDE_PX = 1024
 SHADOW = (3, 5, 0.4, 21)
 
 
-def image_utils_router(deps: Deps) -> APIGatewayRouter:
-    """Return the routes."""
-    router = APIGatewayRouter()
+def remove_background(deps: Deps, event: APIGatewayProxyEvent, owner: str) -> Response[Any]:
+    """Answer `POST /api/image-utils/remove-bg`, with a PNG.
 
-    @router.post("/api/image-utils/remove-bg")
-    def remove_background() -> Response[Any]:
-        owner, form = http_requests.owner(router.current_event), multipart_form(router.current_event)
-        body = _without_background(deps, form, owner)
-        return Response(200, content_type="image/png", body=body, headers={"Cache-Control": "no-store"})
+    Args:
+        owner: id of the API key.
+    """
+    body = _without_background(deps, multipart_form(event), owner)
+    return Response(200, content_type="image/png", body=body, headers={"Cache-Control": "no-store"})
 
-    @router.post("/api/image-utils/extract-object")
-    def extract_object() -> Response[Any]:
-        http_requests.owner(router.current_event)
-        body = http_requests.json_object(router.current_event)
-        is_third = _version(router.current_event, body) == "3"
-        try:
-            return _answer(200, {"success": True, "extracted_image": _extracted(body, is_third), "error": None})
-        except (ValueError, BacklotError) as error:
-            if is_third:
-                return _answer(400, {"detail": str(error)})
-            return _answer(200, {"success": False, "extracted_image": None, "error": str(error)})
 
-    @router.post("/api/image-utils/add-shadow-preview")
-    def add_shadow_preview() -> Response[Any]:
-        http_requests.owner(router.current_event)
-        body = http_requests.json_object(router.current_event)
-        try:
-            return _answer(200, {"success": True, "preview_image": _shadowed(body), "error": None})
-        except (ValueError, TypeError, BacklotError) as error:
-            return _answer(200, {"success": False, "preview_image": None, "error": str(error)})
+def extract_object(event: APIGatewayProxyEvent) -> Response[Any]:
+    """Answer `POST /api/image-utils/extract-object`."""
+    body = http_requests.json_object(event)
+    is_third = _version(event, body) == "3"
+    try:
+        return json_answer(200, {"success": True, "extracted_image": _extracted(body, is_third), "error": None})
+    except (ValueError, BacklotError) as error:
+        if is_third:
+            return json_answer(400, {"detail": str(error)})
+        return json_answer(200, {"success": False, "extracted_image": None, "error": str(error)})
 
-    return router
+
+def add_shadow_preview(event: APIGatewayProxyEvent) -> Response[Any]:
+    """Answer `POST /api/image-utils/add-shadow-preview`, with 200 always."""
+    body = http_requests.json_object(event)
+    try:
+        return json_answer(200, {"success": True, "preview_image": _shadowed(body), "error": None})
+    except (ValueError, TypeError, BacklotError) as error:
+        return json_answer(200, {"success": False, "preview_image": None, "error": str(error)})
 
 
 def _without_background(deps: Deps, form: Form, owner: str) -> bytes:
@@ -120,7 +117,3 @@ def _png(pixels: "Image.Image") -> str:
 
 def _version(event: APIGatewayProxyEvent, body: dict[str, Any]) -> str:
     return str(body.get("version") or (event.query_string_parameters or {}).get("version") or "")
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response[Any]:
-    return Response(status, content_type="application/json", body=body, headers={"Cache-Control": "no-store"})
