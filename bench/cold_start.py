@@ -40,12 +40,11 @@ GROUPS = 10
 
 
 def measure_cold_start(stand: Stand) -> Section:
-    """Measure fresh processes in turns: ours and bare, with three states of the byte code."""
+    """Measure fresh processes in turns: ours and bare, with byte code and without."""
     with TemporaryDirectory() as folder:
         variants = {
-            "as deployed": _staged(stand, Path(folder) / "deployed", lambda _: None),
+            "as deployed": _staged(stand, Path(folder) / "deployed"),
             "no byte code": _staged(stand, Path(folder) / "source", _remove_byte_code),
-            "byte code of all": _staged(stand, Path(folder) / "compiled", _compile),
         }
         variables = _variables(stand)
         times: dict[tuple[str, str], list[float]] = {}
@@ -75,7 +74,7 @@ def measure_cold_start(stand: Stand) -> Section:
     return Section(f"Cold start of serve_api, {RUNS} fresh processes each", figures, [_table(imports)])
 
 
-def _staged(stand: Stand, folder: Path, change: Callable[[Path], None]) -> str:
+def _staged(stand: Stand, folder: Path, change: Callable[[Path], None] = lambda _: None) -> str:
     """Copy the function and its layer as they are deployed, change them, and return the path to import from."""
     code, layer = folder / "task", folder / "opt"
     shutil.copytree(function_asset(stand.place, "serve_api"), code)
@@ -87,11 +86,6 @@ def _staged(stand: Stand, folder: Path, change: Callable[[Path], None]) -> str:
 def _remove_byte_code(folder: Path) -> None:
     for path in list(folder.rglob("__pycache__")):
         shutil.rmtree(path)
-
-
-def _compile(folder: Path) -> None:
-    command = [str(PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder)]
-    subprocess.run(command, check=True)
 
 
 def _variables(stand: Stand) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Builds the layer of dependencies without Docker, once for each platform and lock file.
+"""Builds the layer of dependencies without Docker, once for each platform and lock file; and our own code, compiled.
 
-A layer is read-only where it runs, so a function without byte code in it compiles what it imports at every cold start.
-Byte code belongs to a minor version of Python: the layer gets it when the Python that builds it is of the version that
-will run it, which is always so in local mode. It is marked as never to be checked against its source.
+Both are read-only where they run, so a function without byte code in them compiles what it imports at every cold start.
+Byte code belongs to a minor version of Python: there is some when the Python that builds is of the version that will
+run, which is always so in local mode. It is marked as never to be checked against its source.
 
 `python -m cdk.packaging` builds the layers of all stages ahead of time, so that a later synthesis needs no network.
 """
@@ -13,6 +13,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -21,6 +22,10 @@ from cdk.config import DEV, PROD, Platform
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements" / "layer.txt"
 LAYERS = ROOT / ".build" / "layers"
+CODE = ROOT / ".build" / "code"
+
+#: Packages of ours that functions import.
+OURS = ("backlot", "lambdas")
 
 #: Tags of the wheels that run on Amazon Linux 2023 (glibc 2.34), newest first.
 _MANYLINUX = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -39,13 +44,13 @@ def layer_directory(target: Platform) -> Path:
     """
     recipe = repr((_MANYLINUX, _LEFT_OUT, _can_compile_for(target)))
     digest = hashlib.sha256(LOCK.read_bytes() + recipe.encode()).hexdigest()[:12]
-    directory = LAYERS / f"{digest}-python{target.python.replace('.', '')}-{target.architecture}"
+    directory = LAYERS / f"{digest}-{_tag(target)}-{target.architecture}"
     if not directory.exists():
         partial = directory.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         _install(target, partial / "python")
         if _can_compile_for(target):
-            _compile(partial / "python")
+            _compile(partial / "python", "/opt/python")
         partial.rename(directory)
     return directory
 
@@ -64,17 +69,54 @@ def layer_archive(target: Platform) -> Path:
     return archive
 
 
+def code_directory(target: Platform) -> Path:
+    """Return the folder that has the packages of ours, compiled for a platform if this Python can.
+
+    The folder's name holds the hash of the sources, so that it is made again when they change.
+    """
+    if not _can_compile_for(target):
+        return ROOT
+    sources = sorted(path for package in OURS for path in (ROOT / package).rglob("*") if _is_source(path))
+    digest = hashlib.sha256()
+    for path in sources:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    directory = CODE / f"{digest.hexdigest()[:12]}-{_tag(target)}"
+    if not directory.exists():
+        CODE.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=CODE, suffix=".partial"))
+        for package in OURS:
+            shutil.copytree(ROOT / package, partial / package, ignore=shutil.ignore_patterns("__pycache__"))
+        _compile(partial, "/var/task")
+        for earlier in CODE.glob(f"*-{_tag(target)}"):
+            shutil.rmtree(earlier, ignore_errors=True)
+        try:
+            partial.rename(directory)
+        except OSError:
+            # Somebody else was quicker.
+            shutil.rmtree(partial)
+    return directory
+
+
+def _tag(target: Platform) -> str:
+    return f"python{target.python.replace('.', '')}"
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and path.parent.name != "__pycache__"
+
+
 def _can_compile_for(target: Platform) -> bool:
     return target.python == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _compile(directory: Path) -> None:
+def _compile(directory: Path, place: str) -> None:
+    """Compile all below a folder, as it will lie at a place."""
     compileall.compile_dir(
         directory,
         quiet=2,
         maxlevels=99,
         stripdir=str(directory),
-        prependdir="/opt/python",
+        prependdir=place,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
     )
 

@@ -7,10 +7,10 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk.config import Stage
+from cdk.config import Platform, Stage
 from cdk.constructs.acknowledged import accept, accept_warning
 from cdk.constructs.dependency_layer import ARCHITECTURES, RUNTIMES
-from cdk.packaging import ROOT
+from cdk.packaging import ROOT, code_directory
 
 RETENTION = {7: logs.RetentionDays.ONE_WEEK, 30: logs.RetentionDays.ONE_MONTH, 90: logs.RetentionDays.THREE_MONTHS}
 
@@ -53,7 +53,7 @@ class PythonFunction(Construct):
             runtime=RUNTIMES[stage.platform.python],
             architecture=ARCHITECTURES[stage.platform.architecture],
             handler=f"lambdas.{name}.handler.handler",
-            code=_code(name),
+            code=_code(name, stage.platform),
             layers=[layer],
             role=self.role,
             log_group=self.log_group,
@@ -104,8 +104,14 @@ def service_name(stage: Stage) -> str:
     return f"backlot-{stage.name}"
 
 
-def _code(name: str) -> lambda_.Code:
-    ours = ["backlot", "backlot/**", "lambdas", "lambdas/__init__.py", f"lambdas/{name}", f"lambdas/{name}/**"]
+def _code(name: str, platform: Platform) -> lambda_.Code:
+    ours = [
+        *("backlot", "backlot/**", "lambdas", "lambdas/__init__.py", "lambdas/__pycache__", "lambdas/__pycache__/**"),
+        *(f"lambdas/{name}", f"lambdas/{name}/**"),
+    ]
+    directory = code_directory(platform)
+    # Byte code in the checkout is of whatever Python ran last.
+    stale = ["__pycache__"] if directory == ROOT else []
     return lambda_.Code.from_asset(
-        str(ROOT), exclude=["*", *(f"!{path}" for path in ours), "__pycache__"], ignore_mode=IgnoreMode.GIT
+        str(directory), exclude=["*", *(f"!{path}" for path in ours), *stale], ignore_mode=IgnoreMode.GIT
     )

@@ -83,6 +83,13 @@ def test_code_of_a_function_is_ours_alone(assembly):
         assert {parts[0] for parts in top} == {"backlot", "lambdas"}
         assert (asset / "backlot" / "comfyui" / "object_info.json").exists()
         assert {parts[1] for parts in top if parts[0] == "lambdas"} == {"__init__.py", name}
+        # As in the layer: byte code of the Python that will run it, or none.
+        sources = {path.relative_to(asset).with_suffix("") for path in asset.rglob("*.py")}
+        compiled = {path.parent.parent / path.name.partition(".")[0] for path in asset.rglob("*.pyc")}
+        running = f"{sys.version_info.major}.{sys.version_info.minor}"
+        assert {path.relative_to(asset) for path in compiled} == (
+            sources if assembly.stage.platform.python == running else set()
+        )
 
 
 @pytest.mark.parametrize("where", ["aws", "host"])
