@@ -28,9 +28,10 @@ from backlot.views import (
     UploadForm,
     ValidationAnswer,
 )
-from lambdas.serve_api import openapi_artmancer, openapi_images
-from lambdas.serve_api.artmancer_requests import GenerationRequest
-from lambdas.serve_api.artmancer_views import EditAnswer
+from lambdas.serve_api.artmancer import openapi as openapi_artmancer
+from lambdas.serve_api.artmancer import openapi_images
+from lambdas.serve_api.artmancer.requests import GenerationRequest
+from lambdas.serve_api.artmancer.views import EditAnswer
 from lambdas.serve_api.http_requests import DEFAULT_PAGE, MAX_PAGE, MAX_WAIT_S
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
 from lambdas.serve_api.openapi_parts import (

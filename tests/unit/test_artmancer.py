@@ -16,7 +16,8 @@ from backlot.assets import debug_prefix
 from backlot.aws.model_fleet import FleetState
 from backlot.aws.model_watch import progress_key
 from backlot.tasks import MadeImage, Status, StepOutput
-from lambdas.serve_api import artmancer_pictures, http_requests
+from lambdas.serve_api import http_requests
+from lambdas.serve_api.artmancer import pictures as artmancer_pictures
 from tests.artmancer_client import ClientError, Page3, Page21, Reply, in_base64, mask, recorded
 from tests.unit.api import CONTEXT, event
 from tests.unit.fakes import NOW_MS

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from lambdas.serve_api.artmancer_requests import GenerationRequest
+from lambdas.serve_api.artmancer.requests import GenerationRequest
 from tests.artmancer_client import in_base64, mask, photo, recorded
 from tests.unit.pictures import boasting_png, plain
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from backlot.assets import debug_prefix
-from lambdas.serve_api.artmancer_pictures import MAX_PICTURE_BYTES
+from lambdas.serve_api.artmancer.pictures import MAX_PICTURE_BYTES
 from tests.unit.api import CONTEXT, event
 from tests.unit.fakes import NOW_MS
 from tests.unit.pictures import plain

@@ -8,8 +8,8 @@ from PIL import Image
 
 from backlot.images import cut_outs, mask_edges, white_balance
 from backlot.tasks import Status
-from lambdas.serve_api import old_pictures
-from lambdas.serve_api import white_balance as route
+from lambdas.serve_api.artmancer import old_pictures
+from lambdas.serve_api.artmancer import white_balance as route
 from tests.unit.old_clients import from_base64, in_base64, post_form, working
 from tests.unit.pictures import opened, plain, saved
 

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from backlot.tasks import Status
-from lambdas.serve_api import handler, old_pictures
+from lambdas.serve_api import handler
+from lambdas.serve_api.artmancer import old_pictures
 from tests.unit.api import Api
 from tests.unit.fakes import NOW_MS
 from tests.unit.old_clients import from_base64, in_base64, working

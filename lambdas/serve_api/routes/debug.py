@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from lambdas.serve_api.deps import Deps
 
 if TYPE_CHECKING:
-    from lambdas.serve_api.debug_sessions import Sessions
+    from lambdas.serve_api.artmancer.debug_sessions import Sessions
 
 
 def debug_router(deps: Deps) -> APIGatewayRouter:
@@ -19,7 +19,7 @@ def debug_router(deps: Deps) -> APIGatewayRouter:
     @cache
     def sessions() -> "Sessions":
         # Imported when first asked for: few requests are about sessions, and a cold start should not pay for them.
-        from lambdas.serve_api.debug_sessions import Sessions  # noqa: PLC0415
+        from lambdas.serve_api.artmancer.debug_sessions import Sessions  # noqa: PLC0415
 
         return Sessions(deps, router)
 

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from lambdas.serve_api.deps import Deps
 
 if TYPE_CHECKING:
-    from lambdas.serve_api.edits import Edits
+    from lambdas.serve_api.artmancer.edits import Edits
 
 
 def edits_of(deps: Deps, router: APIGatewayRouter) -> "Callable[[], Edits]":
@@ -18,7 +18,7 @@ def edits_of(deps: Deps, router: APIGatewayRouter) -> "Callable[[], Edits]":
 
     @cache
     def edits() -> "Edits":
-        from lambdas.serve_api.edits import Edits  # noqa: PLC0415
+        from lambdas.serve_api.artmancer.edits import Edits  # noqa: PLC0415
 
         return Edits(deps, router)
 

@@ -22,45 +22,45 @@ def images_router(deps: Deps) -> APIGatewayRouter:
 
     @router.post("/api/smart-mask")
     def smart_mask() -> Response[Any]:
-        from lambdas.serve_api import smart_masks  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import smart_masks  # noqa: PLC0415
 
         return smart_masks.click(deps, router.current_event, owner())
 
     @router.post("/api/smart-mask/detect")
     def detect() -> Response[Any]:
-        from lambdas.serve_api import smart_masks  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import smart_masks  # noqa: PLC0415
 
         return smart_masks.detect(deps, router.current_event, owner())
 
     @router.post("/api/smart-mask/cancel/<request_id>")
     def cancel(request_id: str) -> Response[Any]:
-        from lambdas.serve_api import smart_masks  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import smart_masks  # noqa: PLC0415
 
         return smart_masks.cancel(deps, request_id, lambda: owned_task(router, deps, request_id, "Request"))
 
     @router.post("/api/image-utils/remove-bg")
     def remove_background() -> Response[Any]:
-        from lambdas.serve_api import image_helpers  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import image_helpers  # noqa: PLC0415
 
         return image_helpers.remove_background(deps, router.current_event, owner())
 
     @router.post("/api/image-utils/extract-object")
     def extract_object() -> Response[Any]:
-        from lambdas.serve_api import image_helpers  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import image_helpers  # noqa: PLC0415
 
         owner()
         return image_helpers.extract_object(router.current_event)
 
     @router.post("/api/image-utils/add-shadow-preview")
     def add_shadow_preview() -> Response[Any]:
-        from lambdas.serve_api import image_helpers  # noqa: PLC0415
+        from lambdas.serve_api.artmancer import image_helpers  # noqa: PLC0415
 
         owner()
         return image_helpers.add_shadow_preview(router.current_event)
 
     @router.post("/api/image-utils/white-balance")
     def white_balance() -> Response[Any]:
-        from lambdas.serve_api.white_balance import balance  # noqa: PLC0415
+        from lambdas.serve_api.artmancer.white_balance import balance  # noqa: PLC0415
 
         owner()
         return balance(router.current_event)

@@ -25,7 +25,7 @@ def machines_router(deps: Deps) -> APIGatewayRouter:
 
     def report(name: str) -> Response[Any]:
         # Imported when first asked for: a cold start does not pay for reports.
-        from lambdas.serve_api.machine_reports import model_health, system_health  # noqa: PLC0415
+        from lambdas.serve_api.artmancer.machine_reports import model_health, system_health  # noqa: PLC0415
 
         if name not in reports or time.monotonic() - reports[name][0] > HEALTH_S:
             made = model_health(deps) if name == "model" else system_health(deps)

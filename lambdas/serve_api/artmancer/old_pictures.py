@@ -12,7 +12,7 @@ from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
 from backlot.tasks import Status, Task
 from lambdas.serve_api import http_requests
-from lambdas.serve_api.artmancer_pictures import MAX_PICTURE_BYTES
+from lambdas.serve_api.artmancer.pictures import MAX_PICTURE_BYTES
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import MAX_WAIT_S, OldRefusal
 from lambdas.serve_api.routes.tasks import check_room, wait_for_end

@@ -12,11 +12,12 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.errors import BacklotError
 from backlot.inline_images import InlineImages
-from lambdas.serve_api import http_requests, old_pictures
+from lambdas.serve_api import http_requests
+from lambdas.serve_api.artmancer import old_pictures
+from lambdas.serve_api.artmancer.old_pictures import json_answer
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
-from lambdas.serve_api.old_pictures import json_answer
 
 # Most requests carry no picture and should not wait for the decoder: it is imported where it is needed.
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from backlot.errors import BacklotError
-from lambdas.serve_api import old_pictures
+from lambdas.serve_api.artmancer import old_pictures
+from lambdas.serve_api.artmancer.old_pictures import json_answer
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
-from lambdas.serve_api.old_pictures import json_answer
 
 #: Largest answer with a picture before and after, characters in base64.
 MAX_PAIR_CHARS = 5_900_000

@@ -12,8 +12,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 from backlot.aws.debug_sessions import KeptFile
 from backlot.errors import ImageNotFetched
 from lambdas.serve_api import http_requests
-from lambdas.serve_api.artmancer_pictures import MAX_PICTURE_BYTES
-from lambdas.serve_api.debug_views import (
+from lambdas.serve_api.artmancer.debug_views import (
     DebugCleanup,
     DebugDeleted,
     DebugSession,
@@ -21,8 +20,9 @@ from lambdas.serve_api.debug_views import (
     DebugSessionList,
     DebugStatus,
 )
+from lambdas.serve_api.artmancer.editor import answer
+from lambdas.serve_api.artmancer.pictures import MAX_PICTURE_BYTES
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.editor import answer
 from lambdas.serve_api.http_requests import BadRequest, OldRefusal, problem
 
 METADATA, LOG = "metadata.json", "lora_debug.log"

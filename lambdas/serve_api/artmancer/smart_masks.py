@@ -15,10 +15,11 @@ from backlot.errors import BacklotError, TaskHasEnded, TaskNotFound
 from backlot.inline_images import InlineImages
 from backlot.operations.smart_mask import MAX_GROW_PX
 from backlot.tasks import Task
-from lambdas.serve_api import http_requests, old_pictures
+from lambdas.serve_api import http_requests
+from lambdas.serve_api.artmancer import old_pictures
+from lambdas.serve_api.artmancer.old_pictures import json_answer
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
-from lambdas.serve_api.old_pictures import json_answer
 from lambdas.serve_api.routes.tasks import cancelled
 
 MASK, BACKGROUND = "smart-mask", "remove-background"

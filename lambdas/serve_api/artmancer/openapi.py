@@ -5,8 +5,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from backlot.views import ErrorAnswer
-from lambdas.serve_api.artmancer_requests import GenerationRequest
-from lambdas.serve_api.artmancer_views import (
+from lambdas.serve_api.artmancer.debug_sessions import KEEP_LAST_N
+from lambdas.serve_api.artmancer.debug_views import (
+    DebugCleanup,
+    DebugDeleted,
+    DebugSession,
+    DebugSessionList,
+    DebugStatus,
+)
+from lambdas.serve_api.artmancer.health_views import ModelHealth, SystemHealth
+from lambdas.serve_api.artmancer.requests import GenerationRequest
+from lambdas.serve_api.artmancer.views import (
     CancelledEdit,
     EditAnswer,
     EditResult,
@@ -15,9 +24,6 @@ from lambdas.serve_api.artmancer_views import (
     OldError,
     SubmittedEdit,
 )
-from lambdas.serve_api.debug_sessions import KEEP_LAST_N
-from lambdas.serve_api.debug_views import DebugCleanup, DebugDeleted, DebugSession, DebugSessionList, DebugStatus
-from lambdas.serve_api.health_views import ModelHealth, SystemHealth
 from lambdas.serve_api.http_requests import MAX_WAIT_S
 from lambdas.serve_api.openapi_parts import answered, forbidden, ref, task_id, throttled, unprocessable
 

@@ -8,9 +8,11 @@ from aws_lambda_powertools.event_handler import Response
 from backlot.errors import TaskHasEnded
 from backlot.tasks import Status, Task
 from lambdas.serve_api import http_requests
-from lambdas.serve_api.artmancer_pictures import MAX_BASE64_CHARS, MAX_PICTURE_BYTES, small_file
-from lambdas.serve_api.artmancer_requests import warnings_of
-from lambdas.serve_api.artmancer_views import (
+from lambdas.serve_api.artmancer.editor import Editor, answer
+from lambdas.serve_api.artmancer.event_stream import event_stream
+from lambdas.serve_api.artmancer.pictures import MAX_BASE64_CHARS, MAX_PICTURE_BYTES, small_file
+from lambdas.serve_api.artmancer.requests import warnings_of
+from lambdas.serve_api.artmancer.views import (
     CancelledEdit,
     EditResult,
     MultiResult,
@@ -19,8 +21,6 @@ from lambdas.serve_api.artmancer_views import (
     request_id,
     said,
 )
-from lambdas.serve_api.editor import Editor, answer
-from lambdas.serve_api.event_stream import event_stream
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.routes.tasks import cancelled, wait_for_end
 

@@ -14,9 +14,11 @@ from backlot.operations import operation_named
 from backlot.tasks import Status, Task
 from backlot.views import ErrorDetail, View
 from lambdas.serve_api import http_requests
-from lambdas.serve_api.artmancer_pictures import MAX_BASE64_CHARS, MAX_RESULT_BYTES, in_base64
-from lambdas.serve_api.artmancer_requests import WITHOUT_EFFECT, Edit, GenerationRequest, translated, warnings_of
-from lambdas.serve_api.artmancer_views import (
+from lambdas.serve_api.artmancer.event_stream import event_stream
+from lambdas.serve_api.artmancer.machine_reports import MODEL
+from lambdas.serve_api.artmancer.pictures import MAX_BASE64_CHARS, MAX_RESULT_BYTES, in_base64
+from lambdas.serve_api.artmancer.requests import WITHOUT_EFFECT, Edit, GenerationRequest, translated, warnings_of
+from lambdas.serve_api.artmancer.views import (
     DONE,
     FINAL,
     DebugInfo,
@@ -27,9 +29,7 @@ from lambdas.serve_api.artmancer_views import (
     said,
 )
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.event_stream import event_stream
 from lambdas.serve_api.http_requests import OldRefusal
-from lambdas.serve_api.machine_reports import MODEL
 from lambdas.serve_api.routes.tasks import followed, owned_task, submit_checked, wait_for_end
 
 OPERATION = "masked-edit"

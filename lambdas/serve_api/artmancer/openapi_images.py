@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lambdas.serve_api.artmancer_views import OldError
+from lambdas.serve_api.artmancer.views import OldError
 from lambdas.serve_api.openapi_parts import forbidden, ref, throttled, unprocessable
 
 _TEXT, _FLAG, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "number"}

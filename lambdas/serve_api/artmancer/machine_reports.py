@@ -1,8 +1,8 @@
 """What is told of the machines behind the API: of the model of masked edits, and of all models' endpoints."""
 
 from backlot.operations import operation_named
+from lambdas.serve_api.artmancer.health_views import ModelHealth, SystemHealth
 from lambdas.serve_api.deps import Deps
-from lambdas.serve_api.health_views import ModelHealth, SystemHealth
 
 #: The model of masked edits.
 MODEL = "qwen-edit"
