@@ -54,7 +54,7 @@ class DebugFiles:
             {
                 "success": True,
                 **_asked(run, inputs, parameters),
-                "generation_time": values.get("timings", {}).get("generate_s"),
+                "generation_time": values.get("timings", {}).get("generate_s", answer.get("timings", {}).get("run_s")),
                 "num_images": len(made),
                 "conditional_labels": list(labels),
                 "result": result_url,
