@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sagemaker_models.flux.plan import Name
-from sagemaker_models.serving.model import WeightsInvalid
+from sagemaker_models.serving.configuration import read_yaml
 
 SHIPPED = Path(__file__).with_name("config.yaml")
 
@@ -29,12 +28,4 @@ def read_config(folder: Path) -> Config:
         WeightsInvalid: it cannot be read, is no YAML, or has an impossible value; names the place.
     """
     path = folder / SHIPPED.name
-    path = path if path.exists() else SHIPPED
-    try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WeightsInvalid(f"{path.name} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise WeightsInvalid(f"{path.name}: {place}: {first['msg']}") from error
+    return read_yaml(path if path.exists() else SHIPPED, Config)

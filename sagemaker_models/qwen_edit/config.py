@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sagemaker_models.serving.model import WeightsInvalid
+from sagemaker_models.serving.configuration import read_yaml
 
 FILE = "config.yaml"
 
@@ -35,12 +34,4 @@ def read_config(weights: Path) -> Config:
         WeightsInvalid: the file cannot be read, is no YAML, or says something impossible.
     """
     path = weights / FILE
-    if not path.exists():
-        return Config()
-    try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WeightsInvalid(f"{FILE} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise WeightsInvalid(f"{FILE}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from error
+    return read_yaml(path, Config) if path.exists() else Config()

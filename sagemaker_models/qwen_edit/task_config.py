@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sagemaker_models.qwen_edit.conditions import CONDITIONS, Need
+from sagemaker_models.serving.configuration import read_yaml
 from sagemaker_models.serving.model import WeightsInvalid
 
 #: Name of the file.
@@ -106,15 +106,8 @@ def read_task_config(folder: Path) -> TaskConfig:
         WeightsInvalid: the file is missing, is no YAML, or says something impossible.
     """
     path = folder / FILE
-    try:
-        return TaskConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise WeightsInvalid(
             f"{folder.name} has no {FILE}, which says what images the checkpoint was trained on, and in which order"
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise WeightsInvalid(f"{folder.name}/{FILE} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise WeightsInvalid(f"{folder.name}/{FILE}: {place}: {first['msg']}") from error
+        )
+    return read_yaml(path, TaskConfig, f"{folder.name}/{FILE}")

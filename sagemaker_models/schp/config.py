@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sagemaker_models.schp.labels import BY_NAME, DataSet
+from sagemaker_models.serving.configuration import read_yaml
 
 SHIPPED = Path(__file__).with_name("config.yaml")
 
@@ -15,10 +15,6 @@ Region = Literal["upper", "lower"]
 LabelSet = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 Regions = Annotated[dict[Region, LabelSet], Field(min_length=1)]
 Backend = Literal["auto", "cuda", "native-int8", "openvino-bf16", "openvino-fp32", "torch-bf16", "torch-fp32"]
-
-
-class ConfigInvalid(Exception):
-    """The file is missing or says something impossible; the message names the place."""
 
 
 class Config(BaseModel):
@@ -63,13 +59,6 @@ def read_config(path: Path = SHIPPED) -> Config:
     """Read and check a configuration.
 
     Raises:
-        ConfigInvalid: it cannot be read, is no YAML, or has an impossible value.
+        WeightsInvalid: it cannot be read, is no YAML, or has an impossible value.
     """
-    try:
-        return Config.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigInvalid(f"{path.name} cannot be read: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigInvalid(f"{path.name}: {place}: {first['msg']}") from error
+    return read_yaml(path, Config)

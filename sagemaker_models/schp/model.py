@@ -13,7 +13,7 @@ from backlot.errors import CallerError
 from backlot.images.codecs import decode, flatten
 from sagemaker_models.schp.checkpoint import find_checkpoint, read_checkpoint
 from sagemaker_models.schp.choose import BackendUnavailable, Choice, Chooser
-from sagemaker_models.schp.config import Config, ConfigInvalid, Regions, foreign_labels, read_config
+from sagemaker_models.schp.config import Config, Regions, foreign_labels, read_config
 from sagemaker_models.schp.labels import DataSet
 from sagemaker_models.schp.masks import bounds_of, cover, encode_flat, encode_photo, masks_of
 from sagemaker_models.schp.preprocess import Letterbox, Pixels, letterbox
@@ -65,7 +65,7 @@ class Schp:
             config = read_config(own) if own.exists() else read_config()
             checkpoint = read_checkpoint(find_checkpoint(weights))
             choice = Chooser(checkpoint, config, weights).choose()
-        except (ConfigInvalid, BackendUnavailable) as error:
+        except BackendUnavailable as error:
             raise WeightsInvalid(str(error)) from error
         self._folder, self._loaded = weights, (choice, checkpoint.data_set, config)
         self._about = {

@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from sagemaker_models.schp.config import SHIPPED, ConfigInvalid, foreign_labels, read_config
+from sagemaker_models.schp.config import SHIPPED, foreign_labels, read_config
 from sagemaker_models.schp.labels import ATR, BY_CLASSES, LIP, PASCAL
+from sagemaker_models.serving.model import WeightsInvalid
 
 
 def test_shipped_config_has_the_documented_atr_sets():
@@ -62,12 +63,12 @@ SETS = yaml.safe_load(SHIPPED.read_text())["regions"]
     ],
 )
 def test_read_config_with_an_impossible_value_names_the_place(tmp_path, fields, sentence):
-    with pytest.raises(ConfigInvalid, match=sentence):
+    with pytest.raises(WeightsInvalid, match=sentence):
         read_config(changed(tmp_path, **fields))
 
 
 @pytest.mark.parametrize("text", ["[", "- 1", ""])
 def test_read_config_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(ConfigInvalid):
+    with pytest.raises(WeightsInvalid):
         read_config(tmp_path / "config.yaml")
