@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sagemaker_models.configuration import read_yaml
 from sagemaker_models.flux.plan import Name
-from sagemaker_models.serving.configuration import read_yaml
 
 SHIPPED = Path(__file__).with_name("config.yaml")
 

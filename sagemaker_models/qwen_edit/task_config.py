@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from sagemaker_models.configuration import read_yaml
 from sagemaker_models.qwen_edit.conditions import CONDITIONS, Need
-from sagemaker_models.serving.configuration import read_yaml
 from sagemaker_models.serving.model import WeightsInvalid
 
 #: Name of the file.

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sagemaker_models.configuration import read_yaml
 from sagemaker_models.schp.labels import BY_NAME, DataSet
-from sagemaker_models.serving.configuration import read_yaml
 
 SHIPPED = Path(__file__).with_name("config.yaml")
 

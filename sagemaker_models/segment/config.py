@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sagemaker_models.serving.configuration import read_yaml
+from sagemaker_models.configuration import read_yaml
 
 FILE = "config.yaml"
 
