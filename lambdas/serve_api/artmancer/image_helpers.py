@@ -18,6 +18,7 @@ from lambdas.serve_api.artmancer.old_pictures import json_answer
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
 from lambdas.serve_api.multipart import Form, multipart_form
+from lambdas.serve_api.routes.tasks import store
 
 # Most requests carry no picture and should not wait for the decoder: it is imported where it is needed.
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _without_background(deps: Deps, form: Form, owner: str) -> bytes:
         image_url = inline.keep_bytes(file.body)
     except BacklotError as error:
         raise OldRefusal(400, f"{failed}: {error}") from error
-    old_pictures.store(deps, inline)
+    store(deps, inline)
     values = {"image_url": image_url, "quality": "fast", "max_side": REMOVED_SIDE_PX}
     return old_pictures.result(deps, old_pictures.run(deps, "remove-background", values, owner), failed)
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import Response
 
 from backlot.errors import BacklotError, CallerError, ImageTooLarge, RequestTooLarge
-from backlot.inline_images import InlineImages
 from backlot.operations import operation_named
 from backlot.tasks import Status, Task
 from lambdas.serve_api import http_requests
 from lambdas.serve_api.artmancer.pictures import MAX_PICTURE_BYTES
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import MAX_WAIT_S, OldRefusal
-from lambdas.serve_api.routes.tasks import check_room, wait_for_end
+from lambdas.serve_api.routes.tasks import join_checked, wait_for_end
 
 if TYPE_CHECKING:
     from backlot.images.codecs import Picture
@@ -66,12 +65,6 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def store(deps: Deps, inline: InlineImages) -> None:
-    """Put a request's pictures into the bucket."""
-    for key, (content_type, data) in inline.found.items():
-        deps.uploads.put(key, data, content_type=content_type)
-
-
 def run(deps: Deps, name: str, values: dict[str, Any], owner: str) -> Task:
     """Do an operation while the client waits; the same request sent again joins the task that is at work.
 
@@ -86,11 +79,7 @@ def run(deps: Deps, name: str, values: dict[str, Any], owner: str) -> Task:
     """
     operation = operation_named(name)
     request = http_requests.check(values, operation.request, deps.request_context)
-    check_room(deps, operation)
-    submission = deps.submissions.join(operation, request, owner=owner)
-    if submission.is_new:
-        deps.metrics.accepted(operation.name)
-    return wait_for_end(deps, submission.task, MAX_WAIT_S)
+    return wait_for_end(deps, join_checked(deps, operation, request, owner=owner).task, MAX_WAIT_S)
 
 
 def result(deps: Deps, task: Task, failed: str) -> bytes:

@@ -20,7 +20,7 @@ from lambdas.serve_api.artmancer import old_pictures
 from lambdas.serve_api.artmancer.old_pictures import json_answer
 from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import OldRefusal
-from lambdas.serve_api.routes.tasks import cancelled
+from lambdas.serve_api.routes.tasks import cancelled, store
 
 MASK, BACKGROUND = "smart-mask", "remove-background"
 
@@ -84,7 +84,7 @@ def _click(deps: Deps, body: dict[str, Any], owner: str) -> dict[str, Any]:
         raise OldRefusal(404, f"Image ID not found or expired: {image_id[:64]}")
     if not prompt and body.get("mask"):
         prompt = {"guide_url": _kept(deps, inline, body["mask"], "Failed to read mask")}
-    old_pictures.store(deps, inline)
+    store(deps, inline)
     try:
         mask, request_id = _mask(deps, body, {"image_url": image_url, **prompt}, owner)
     except OldRefusal as refusal:
@@ -136,7 +136,7 @@ def _detect(deps: Deps, body: dict[str, Any], owner: str) -> str:
         if not body.get("mask"):
             raise OldRefusal(400, "'mask' must be provided unless 'auto_detect' is set")
         values["guide_url"] = _kept(deps, inline, body["mask"], "Failed to read mask")
-    old_pictures.store(deps, inline)
+    store(deps, inline)
     task = old_pictures.run(deps, MASK, values, owner)
     return old_pictures.encoded(old_pictures.result(deps, task, FAILED))
 

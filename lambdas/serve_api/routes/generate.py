@@ -16,7 +16,7 @@ from lambdas.serve_api.deps import Deps
 from lambdas.serve_api.http_requests import MAX_WAIT_S, BadRequest
 from lambdas.serve_api.identity_views import GenerateAnswer, StatusAnswer
 from lambdas.serve_api.routes.edits import edits_of
-from lambdas.serve_api.routes.tasks import check_room, owned_task, wait_for_end
+from lambdas.serve_api.routes.tasks import join_checked, owned_task, wait_for_end
 
 OPERATION = "identity-portrait"
 
@@ -58,12 +58,9 @@ def _portrait(deps: Deps, event: APIGatewayProxyEvent) -> GenerateAnswer:
     request = http_requests.parse_body(event, IdentityPortraitRequest, deps.request_context)
     owner = http_requests.owner(event)
     try:
-        check_room(deps, operation, request.route)
-        submission = deps.submissions.join(operation, request, owner=owner)
+        submission = join_checked(deps, operation, request, owner=owner)
     except BacklotError as error:
         return GenerateAnswer.refused(type(error), spoken, problem=error.fields.get("problem"))
-    if submission.is_new:
-        deps.metrics.accepted(operation.name)
     return GenerateAnswer.of(wait_for_end(deps, submission.task, MAX_WAIT_S), spoken)
 
 

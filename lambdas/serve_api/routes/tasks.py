@@ -125,8 +125,7 @@ def submit_checked(
         IdempotencyKeyReused: the key was used with another request.
     """
     check_room(deps, operation, getattr(request, "route", None))
-    for key, (content_type, data) in inline.found.items():
-        deps.uploads.put(key, data, content_type=content_type)
+    store(deps, inline)
     submission = deps.submissions.submit(operation, request, owner=owner, idempotency_key=idempotency_key)
     if submission.is_new:
         deps.metrics.accepted(operation.name)
@@ -134,6 +133,28 @@ def submit_checked(
         logger.warning("the execution will be started by the sweep")
     logger.append_keys(task_id=submission.task.task_id, operation=operation.name)
     return submission
+
+
+def join_checked(deps: Deps, operation: Operation, request: OperationRequest, *, owner: str) -> Submission:
+    """Take a checked request in, or join the task that is at work for the same one.
+
+    Args:
+        owner: id of the API key.
+
+    Raises:
+        backlot.errors.BacklotError: the stage cannot do it, or the request cannot be kept.
+    """
+    check_room(deps, operation, getattr(request, "route", None))
+    submission = deps.submissions.join(operation, request, owner=owner)
+    if submission.is_new:
+        deps.metrics.accepted(operation.name)
+    return submission
+
+
+def store(deps: Deps, inline: InlineImages) -> None:
+    """Put a request's pictures into the bucket."""
+    for key, (content_type, data) in inline.found.items():
+        deps.uploads.put(key, data, content_type=content_type)
 
 
 def check_room(deps: Deps, operation: Operation, route: str | None = None) -> None:
