@@ -87,7 +87,7 @@ def code_directory(target: Platform) -> Path:
         for package in OURS:
             shutil.copytree(ROOT / package, partial / package, ignore=shutil.ignore_patterns("__pycache__"))
         _compile(partial, "/var/task")
-        for earlier in CODE.glob(f"*-{_tag(target)}"):
+        for earlier in set(CODE.glob(f"*-{_tag(target)}")) - {directory}:
             shutil.rmtree(earlier, ignore_errors=True)
         try:
             partial.rename(directory)
